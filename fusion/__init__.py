@@ -1,0 +1,1 @@
+"""Fusion: detectors that weigh the evidence of several sensors."""

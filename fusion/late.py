@@ -1,0 +1,249 @@
+"""Late fusion: one detector per sensor, their scores on one scale, combined at the end.
+
+* The scale of each sensor is fitted on good parts its detector had not seen: the detector is
+  cross-fitted, so every training part serves.
+* Pixels are combined among the sensors of the reference's grid only. Parts are combined over all
+  sensors: a score of a part needs no pixel in common.
+* A sensor that is absent, or blind at a pixel, contributes nothing there.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import xarray as xr
+
+from mmdefect.contracts import Detector, Scenes, Tensors
+from mmdefect.errors import MmdefectError, NotFittedError, UnknownNameError
+from mmdefect.prediction import new_prediction
+from mmdefect.progress import track
+from mmdefect.registry import load
+from mmdefect.scene import registered_in, sensors_of
+
+from ._rules import RULES
+from ._scales import Scale
+
+__all__ = ["Late"]
+
+_PART_TAIL = 0.2
+_PIXEL_TAIL = 0.01
+_PIXELS_A_SCENE = 2000
+
+
+class Late:
+    """Calibrated late fusion.
+
+    Parameters
+    ----------
+    sensors : sequence of str
+        The sensors to use; all that the scenes have when empty.
+    detector : str
+        Name of the detector that every sensor gets.
+    features : mapping of str to str, optional
+        Spec of the features by sensor; ``builtin`` where not named.
+    rule : str
+        ``sum``, ``max``, ``norm`` or ``mean``.
+    bank_bytes : int
+        Bytes for all sensors' detectors together while fitting.
+    folds : int
+        Folds of the cross-fit.
+    seed : int
+
+    Raises
+    ------
+    UnknownNameError
+        When there is no such rule.
+    """
+
+    def __init__(
+        self,
+        sensors: tuple[str, ...] = (),
+        detector: str = "memory_bank",
+        features: Mapping[str, str] | None = None,
+        rule: str = "sum",
+        bank_bytes: int = 512 << 20,
+        folds: int = 4,
+        seed: int = 0,
+    ) -> None:
+        if rule not in RULES:
+            raise UnknownNameError(f"no fusion rule named {rule!r}; there are: {', '.join(RULES)}")
+        self.sensors = tuple(sensors)
+        self.detector = detector
+        self.features = dict(features or {})
+        self.rule = rule
+        self.bank_bytes = bank_bytes
+        self.folds = folds
+        self.seed = seed
+
+    def fit(self, scenes: Scenes) -> Self:
+        """Fit every sensor's detector, then every sensor's scales on held-out good parts.
+
+        Parameters
+        ----------
+        scenes : Scenes
+            Of good parts.
+
+        Returns
+        -------
+        Late
+            Itself.
+
+        Raises
+        ------
+        MmdefectError
+            When there is no scene.
+        """
+        if len(scenes) == 0:
+            raise MmdefectError("there is no good part to learn from; one at least was promised")
+        used = self.sensors or tuple(sensors_of(next(iter(scenes))))
+        self.detectors_: dict[str, Detector] = {
+            name: self._detector(name, len(used)).fit(scenes) for name in used
+        }
+        self._fit_scales(scenes)
+        return self
+
+    def predict(self, scene: xr.Dataset, without: int | None = None) -> xr.Dataset:
+        """Score a scene.
+
+        Parameters
+        ----------
+        scene : Dataset
+        without : int, optional
+            Score as if this fold's parts had never been seen by the detectors.
+
+        Returns
+        -------
+        Dataset
+            ``sensor_map``, ``evidence_map`` (sensor, y, x); ``sensor_score``, ``evidence``,
+            ``seconds`` (sensor); ``anomaly_map`` (y, x) over the registered sensors;
+            ``image_score`` () over all.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        """
+        prediction = self._scored(scene, without)
+        names = list(self.detectors_)
+        evidence = [
+            self.part_scales_[name].evidence(prediction["sensor_score"].sel(sensor=name))
+            for name in names
+        ]
+        maps = [
+            self.pixel_scales_[name].evidence(prediction["sensor_map"].sel(sensor=name))
+            for name in names
+        ]
+        prediction["evidence"] = ("sensor", np.array(evidence, dtype=np.float64))
+        prediction["evidence_map"] = (("sensor", "y", "x"), np.stack(maps))
+        registered = [name for name in registered_in(scene) if name in names]
+        prediction["anomaly_map"] = self.combine(prediction["evidence_map"].sel(sensor=registered))
+        prediction["image_score"] = self.combine(prediction["evidence"])
+        return prediction
+
+    def combine(self, evidence: xr.DataArray) -> xr.DataArray:
+        """Combine evidence over sensors.
+
+        Parameters
+        ----------
+        evidence : DataArray (sensor, …)
+            NaN contributes nothing.
+
+        Returns
+        -------
+        DataArray (…)
+            NaN where no sensor has evidence.
+        """
+        if evidence.sizes["sensor"] == 0:
+            return xr.full_like(evidence.sum("sensor"), np.nan)
+        return RULES[self.rule](evidence)
+
+    def state(self) -> tuple[Tensors, dict[str, Any]]:
+        """Give all detectors' states and the scales.
+
+        Returns
+        -------
+        dict of str to array
+            Keys ``SENSOR/NAME``.
+        dict
+            Of what JSON can hold.
+        """
+        states = {name: made.state() for name, made in self.detectors_.items()}
+        tensors = {
+            f"{name}/{key}": array
+            for name, (held, _) in states.items()
+            for key, array in held.items()
+        }
+        settings = {
+            name: getattr(self, name)
+            for name in ("detector", "features", "rule", "bank_bytes", "folds", "seed")
+        }
+        learnt = {
+            "detectors": {name: own for name, (_, own) in states.items()},
+            "part_scales": {name: scale.state() for name, scale in self.part_scales_.items()},
+            "pixel_scales": {name: scale.state() for name, scale in self.pixel_scales_.items()},
+        }
+        return tensors, {**settings, "sensors": list(self.detectors_), "learnt": learnt}
+
+    @classmethod
+    def from_state(cls, tensors: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> Self:
+        """Make the fusion that gave this state."""
+        own = {name: value for name, value in settings.items() if name != "learnt"}
+        learnt = settings["learnt"]
+        fusion = cls(**own)
+        maker: Any = load("detectors", fusion.detector)
+        fusion.detectors_ = {}
+        for name, held in learnt["detectors"].items():
+            own_tensors = {
+                key.removeprefix(f"{name}/"): array
+                for key, array in tensors.items()
+                if key.startswith(f"{name}/")
+            }
+            fusion.detectors_[name] = maker.from_state(own_tensors, held)
+        fusion.part_scales_ = {k: Scale.from_state(v) for k, v in learnt["part_scales"].items()}
+        fusion.pixel_scales_ = {k: Scale.from_state(v) for k, v in learnt["pixel_scales"].items()}
+        return fusion
+
+    def _detector(self, sensor: str, sharing: int) -> Detector:
+        """Make one sensor's detector with its share of the bytes."""
+        made: Detector = load("detectors", self.detector)(
+            sensor=sensor,
+            features=self.features.get(sensor, "builtin"),
+            bank_bytes=self.bank_bytes // sharing,
+            folds=self.folds,
+            seed=self.seed,
+        )
+        return made
+
+    def _fit_scales(self, scenes: Scenes) -> None:
+        """Score every training part as a stranger, and learn what good scores look like."""
+        rng = np.random.default_rng(self.seed)
+        parts: dict[str, list[float]] = {name: [] for name in self.detectors_}
+        pixels: dict[str, list[np.ndarray]] = {name: [] for name in self.detectors_}
+        for index, scene in enumerate(track(scenes, len(scenes), "scoring held-out good parts")):
+            for name, detector in self.detectors_.items():
+                held_out = detector.predict(scene, without=index % self.folds)
+                parts[name].append(float(held_out["sensor_score"].item()))
+                known = held_out["sensor_map"].values
+                known = known[np.isfinite(known)]
+                drawn = rng.integers(known.size, size=_PIXELS_A_SCENE) if known.size else slice(0)
+                pixels[name].append(known[drawn])
+        self.part_scales_ = {name: Scale(_PART_TAIL).fit(scores) for name, scores in parts.items()}
+        self.pixel_scales_ = {
+            name: Scale(_PIXEL_TAIL).fit(np.concatenate(scores)) for name, scores in pixels.items()
+        }
+
+    def _scored(self, scene: xr.Dataset, without: int | None) -> xr.Dataset:
+        """Let every detector score the scene, each timed."""
+        if not hasattr(self, "detectors_"):
+            raise NotFittedError("the fusion knows no part; fit it first")
+        maps, scores, seconds = [], [], []
+        for detector in self.detectors_.values():
+            started = time.perf_counter()
+            own = detector.predict(scene, without=without)
+            seconds.append(time.perf_counter() - started)
+            maps.append(own["sensor_map"].values[0])
+            scores.append(float(own["sensor_score"].item()))
+        prediction = new_prediction(scene, list(self.detectors_), np.stack(maps), np.array(scores))
+        prediction["seconds"] = ("sensor", np.array(seconds))
+        return prediction

@@ -1,0 +1,62 @@
+"""Multimodal industrial inspection: many sensors, one registered grid, one verdict.
+
+The door stays light, because the command line and its completion pass through it on every call:
+importing this package imports no numpy, xarray, torch, open3d or timm. Names are fetched from
+their rooms when they are first used.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from mmdefect.errors import MmdefectError
+
+if TYPE_CHECKING:
+    from mmdefect.cards import read_card
+    from mmdefect.dataset import Dataset
+    from mmdefect.evaluate import evaluate
+    from mmdefect.inspection import Inspection
+    from mmdefect.registry import load, names
+    from mmdefect.simulate import simulate
+
+try:
+    __version__ = version("mmdefect")
+except PackageNotFoundError:
+    raise ImportError(
+        "mmdefect is not installed; its folders sensors/ and fusion/ become part of it by "
+        "installation: run 'pip install -e .' in the checkout"
+    ) from None
+
+__all__ = [
+    "Dataset",
+    "Inspection",
+    "MmdefectError",
+    "__version__",
+    "evaluate",
+    "load",
+    "names",
+    "read_card",
+    "simulate",
+]
+
+_ROOMS = {
+    "Dataset": "mmdefect.dataset",
+    "Inspection": "mmdefect.inspection",
+    "evaluate": "mmdefect.evaluate",
+    "load": "mmdefect.registry",
+    "names": "mmdefect.registry",
+    "read_card": "mmdefect.cards",
+    "simulate": "mmdefect.simulate",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Fetch a public name from its room at first use."""
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'mmdefect' has no attribute {name!r}")
+    return getattr(import_module(_ROOMS[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

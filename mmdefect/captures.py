@@ -1,0 +1,132 @@
+"""Captures, found by their files' names.
+
+Finding reads no file: a data set of ten thousand captures is listed in a moment, and what is
+wrong inside a file shows when its scene is asked for.
+"""
+
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from mmdefect.cards import Card
+from mmdefect.errors import CardError
+from mmdefect.layout import MASK, Slot
+
+TRAIN_SHARE = 0.7
+
+
+class Refusal(NamedTuple):
+    """One file or capture that was not used, and why."""
+
+    capture: str
+    sensor: str
+    file: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Capture:
+    """All frames of one part at one trigger, as paths."""
+
+    category: str
+    split: str
+    kind: str
+    name: str
+    label: str
+    frames: dict[str, Path]
+    mask: Path | None = None
+
+    @property
+    def id(self) -> str:
+        """The capture's name within its data set."""
+        return "/".join((self.category, self.split, self.kind, self.name))
+
+
+def find_captures(
+    card: Card, root: Path, sensors: Sequence[str]
+) -> tuple[list[Capture], list[Refusal]]:
+    """Walk a folder and gather its files into captures.
+
+    Parameters
+    ----------
+    card : Card
+        Says what lies where.
+    root : Path
+        An existing folder.
+    sensors : sequence of str
+        The sensors to look for.
+
+    Returns
+    -------
+    list of Capture
+        Sorted by category, split, kind and name.
+    list of Refusal
+        Files in a place that another file has already.
+    """
+    found: dict[tuple[str, str, str, str], dict[str, Path]] = {}
+    refused = []
+    for path, slot in _slots(card, root, {MASK, *sensors}):
+        place = found.setdefault((slot.category, slot.split, slot.kind, slot.capture), {})
+        if slot.target in place:
+            refused.append(
+                Refusal(
+                    "/".join(slot[:4]),
+                    slot.target,
+                    path.relative_to(root).as_posix(),
+                    f"{place[slot.target].name} is there too; one file was promised: move one away",
+                )
+            )
+        else:
+            place[slot.target] = path
+    captures = [_capture(card, key, files) for key, files in sorted(found.items())]
+    return [capture for capture in captures if capture.frames], refused
+
+
+def _slots(card: Card, root: Path, targets: set[str]) -> Iterator[tuple[Path, Slot]]:
+    """Give every file, or folder in a file's place, that has a place in the card."""
+    root_name = root.resolve().name
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted([*files, *(name for name in folders if "." in name)]):
+            path = Path(folder) / name
+            slot = card.layout.match(path.relative_to(root).as_posix(), root_name)
+            if slot is not None and slot.target in targets and not name.startswith("."):
+                yield path, slot
+
+
+def _capture(card: Card, key: tuple[str, str, str, str], files: dict[str, Path]) -> Capture:
+    """Make a capture; give it a split where the folders name none."""
+    category, split, kind, name = key
+    good = kind in card.good or not kind
+    if not split:
+        share = zlib.crc32(f"{category}/{name}".encode()) / 2**32
+        split = "train" if good and share < TRAIN_SHARE else "test"
+    mask = files.pop(MASK, None)
+    return Capture(category, split, kind, name, "good" if good else "defect", files, mask)
+
+
+def check_stems(category: str, captures: Sequence[Capture]) -> None:
+    """Refuse captures of which none has two sensors although two are there.
+
+    Parameters
+    ----------
+    category : str
+    captures : sequence of Capture
+
+    Raises
+    ------
+    CardError
+        The files of one capture do not have one name.
+    """
+    seen = sorted({name for capture in captures for name in capture.frames})
+    if len(seen) < 2 or any(len(capture.frames) > 1 for capture in captures):
+        return
+    one, other = (next(c.name for c in captures if name in c.frames) for name in seen[:2])
+    raise CardError(
+        f"in {category!r} no capture has two sensors: {seen[0]!r} has files like {one!r}, "
+        f"{seen[1]!r} like {other!r}; the frames of one capture must have one name, or say with "
+        "--sensors which sensor to use"
+    )

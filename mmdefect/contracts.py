@@ -1,0 +1,115 @@
+"""Every place where the house can grow, on one page.
+
+Protocols instead of base classes: a plug-in need not import us to fit, and what a protocol
+promises is held by ``tests/test_contracts.py`` for every name the registry lists. Every maker can
+be called without arguments. Room is left for detectors that keep learning on the line or merge
+what two sites know; they come with the first detector that does so.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+import xarray as xr
+
+Tensors = dict[str, np.ndarray]
+
+
+class Scenes(Protocol):
+    """Scenes that can be gone through more than once, read from disk each time."""
+
+    def __iter__(self) -> Iterator[xr.Dataset]:
+        """Go through the scenes, in the same order every time."""
+        ...
+
+    def __len__(self) -> int:
+        """Count the scenes."""
+        ...
+
+
+class SensorAdapter(Protocol):
+    """Reads one kind of file into a frame, in its unit, NaN where the sensor was blind."""
+
+    modality: str
+    suffixes: tuple[str, ...]
+
+    @property
+    def unit_read(self) -> str:
+        """The unit of the frames that ``read`` gives."""
+        ...
+
+    def read(self, path: Path) -> xr.DataArray:
+        """Read a file into a frame (…, y, x), float32; raise SensorError when it is not one."""
+        ...
+
+
+class FeatureExtractor(Protocol):
+    """Turns a measurement into patch features."""
+
+    @property
+    def name(self) -> str:
+        """The spec in full, with everything that shapes the features."""
+        ...
+
+    def adapt(self, frames: Sequence[xr.DataArray]) -> None:
+        """Look at some frames of good parts once, before the first features are asked for."""
+        ...
+
+    def features(self, frame: xr.DataArray) -> xr.DataArray:
+        """Describe patches.
+
+        From a measurement (…, y, x) with attrs ``modality`` and ``units``, NaN where blind, to
+        (feature, y, x), float32, whose y and x are the patches' centres in SCENE pixels. NaN in
+        every feature of a patch that is mostly blind.
+        """
+        ...
+
+
+class Detector(Protocol):
+    """Learns good parts, scores others; higher is worse.
+
+    A detector is cross-fitted: training scene ``i`` belongs to fold ``i % folds``, and
+    ``predict(scene, without=k)`` scores as if the scenes of fold ``k`` had never been seen.
+    That is how scores are brought to one scale on held-out good parts without a second fit.
+    """
+
+    folds: int
+
+    def fit(self, scenes: Scenes) -> Self:
+        """Learn from scenes of good parts; give itself back."""
+        ...
+
+    def predict(self, scene: xr.Dataset, without: int | None = None) -> xr.Dataset:
+        """Score a scene: a Prediction with ``sensor_map`` and ``sensor_score`` at least."""
+        ...
+
+    def state(self) -> tuple[Tensors, dict[str, Any]]:
+        """Give what was learnt: arrays, and settings that JSON can hold."""
+        ...
+
+    @classmethod
+    def from_state(cls, tensors: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> Self:
+        """Make a fitted detector from what ``state`` gave."""
+        ...
+
+
+class Fusion(Detector, Protocol):
+    """A detector of several sensors, whose evidences are on one scale."""
+
+    def combine(self, evidence: xr.DataArray) -> xr.DataArray:
+        """Combine evidence (sensor, …) over ``sensor``; NaN contributes nothing."""
+        ...
+
+
+class Explainer(Protocol):
+    """Says what a score came from."""
+
+    def attribute(self, fusion: Fusion, prediction: xr.Dataset) -> xr.Dataset:
+        """Share a prediction's evidence out.
+
+        Gives ``attribution_map`` (sensor, y, x), summing over ``sensor`` to ``anomaly_map``, and
+        ``attribution`` (sensor), summing to ``image_score``, both less the baseline: the
+        combination of no sensor at all.
+        """
+        ...

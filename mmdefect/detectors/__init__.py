@@ -1,0 +1,1 @@
+"""Detectors: what learns good parts and scores others."""

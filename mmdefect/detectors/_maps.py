@@ -1,0 +1,61 @@
+"""From scores of patches to a map over the scene's pixels."""
+
+import numpy as np
+import torch
+import xarray as xr
+from scipy.ndimage import distance_transform_edt, gaussian_filter
+from torch.nn.functional import interpolate
+
+
+def to_pixels(grid: np.ndarray, valid: np.ndarray, blur: float) -> np.ndarray:
+    """Bring patch scores to pixels and smooth them, never across holes.
+
+    Parameters
+    ----------
+    grid : float array (y, x)
+        Scores of patches that tile the scene; NaN where there is no evidence.
+    valid : bool array (y, x)
+        Where the sensor measured, in scene pixels.
+    blur : float
+        Standard deviation of the smoothing in spacings between patches.
+
+    Returns
+    -------
+    float32 array (y, x)
+        In floats throughout; NaN where the sensor was blind or its patch was.
+    """
+    height, width = valid.shape
+    known = np.isfinite(grid)
+    if not known.any():
+        return np.full(valid.shape, np.nan, dtype=np.float32)
+    if not known.all():
+        rows, columns = distance_transform_edt(~known, return_distances=False, return_indices=True)
+        grid = grid[rows, columns]
+    planes = torch.from_numpy(np.stack([grid, known]).astype(np.float32))[None]
+    score, share = interpolate(planes, (height, width), mode="bilinear", align_corners=False)[
+        0
+    ].numpy()
+    inside = valid & (share > 0)
+    sigma = (blur * height / grid.shape[0], blur * width / grid.shape[1])
+    weight = gaussian_filter(inside.astype(np.float32), sigma, mode="nearest")
+    smooth = gaussian_filter(np.where(inside, score, 0.0), sigma, mode="nearest")
+    return np.where(inside, smooth / np.maximum(weight, 1e-6), np.nan).astype(np.float32)
+
+
+def rows_of(features: xr.DataArray) -> tuple[torch.Tensor, np.ndarray]:
+    """Give the believable patches as rows, and where they lie.
+
+    Parameters
+    ----------
+    features : DataArray (feature, y, x), float32
+        NaN in every feature of a patch that is not to be believed.
+
+    Returns
+    -------
+    Tensor (row, feature), float32
+    bool array (y, x)
+        Which patches the rows are, in reading order.
+    """
+    values = features.values
+    believed = np.isfinite(values).all(0)
+    return torch.from_numpy(np.ascontiguousarray(values[:, believed].T)), believed

@@ -1,0 +1,48 @@
+"""The family of errors.
+
+One root, so that a caller can catch everything this package means to say and nothing else::
+
+    MmdefectError
+    ├─ SceneError         (ValueError)    a scene breaks a promise
+    │  └─ RegistrationError               frames cannot be put on one grid
+    ├─ CardError          (ValueError)    a card, or its folder, is not as written
+    ├─ SensorError        (ValueError)    a file is not what its adapter reads
+    ├─ FeatureError       (ValueError)    a feature extractor, or its weights, cannot be had
+    ├─ UnknownNameError   (LookupError)   no plug-in goes by this name
+    └─ NotFittedError     (RuntimeError)  a detector was asked too early
+
+Every message says what was found, what was promised, and what to do. Mistakes of the caller's
+program stay ``TypeError`` and ``AssertionError``.
+"""
+
+
+class MmdefectError(Exception):
+    """Root of every error that this package raises on purpose."""
+
+
+class SceneError(MmdefectError, ValueError):
+    """A scene breaks one of its promises."""
+
+
+class RegistrationError(SceneError):
+    """Frames cannot be put on one grid."""
+
+
+class CardError(MmdefectError, ValueError):
+    """A card, or the folder it describes, is not as written."""
+
+
+class SensorError(MmdefectError, ValueError):
+    """A file is not what its sensor adapter reads."""
+
+
+class FeatureError(MmdefectError, ValueError):
+    """A feature extractor, or its weights, cannot be had."""
+
+
+class UnknownNameError(MmdefectError, LookupError):
+    """No plug-in goes by this name."""
+
+
+class NotFittedError(MmdefectError, RuntimeError):
+    """A detector was asked before it was fitted."""

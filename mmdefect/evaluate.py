@@ -1,0 +1,127 @@
+"""Evaluate: learn the good parts of a data set, judge its test parts, measure how well.
+
+One category that fails, or one file that cannot be read, is listed and does not stop the others,
+and what is already measured is on disk before the next category begins.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from mmdefect.captures import Refusal
+from mmdefect.cards import Card
+from mmdefect.dataset import Dataset
+from mmdefect.errors import CardError, MmdefectError
+from mmdefect.report import markdown_tables, mistake_rank, write_page
+from mmdefect.results import Row, header, write_json
+from mmdefect.trial import Settings, Trial
+
+__all__ = ["Settings", "evaluate"]
+
+_MOST_PICTURES = 400
+
+
+def evaluate(
+    card: Card | str | Path,
+    root: str | Path,
+    out: str | Path,
+    *,
+    categories: Sequence[str] = (),
+    settings: Settings | None = None,
+) -> Row:
+    """Fit on good parts, judge the test parts, measure and report.
+
+    Parameters
+    ----------
+    card : Card, str or Path
+        A card, its name, or a TOML file.
+    root : str or Path
+        The folder of the captures; nothing is written there.
+    out : str or Path
+        The folder for ``results.json``, ``results.md`` and ``report.html``.
+    categories : sequence of str
+        Use only these; all when empty.
+    settings : Settings, optional
+
+    Returns
+    -------
+    dict
+        What ``results.json`` holds.
+
+    Raises
+    ------
+    MmdefectError
+        When nothing could be evaluated.
+    """
+    settings = settings or Settings()
+    dataset = Dataset(card, root, sensors=settings.sensors or None)
+    chosen = _categories(dataset, categories)
+    folder = _out_folder(Path(out), dataset.root)
+    results = header({**asdict(settings), "card": dataset.card.name, "root": dataset.root.name})
+    results["card"] = {
+        name: getattr(dataset.card, name) for name in ("name", "title", "licence", "source")
+    }
+    with tempfile.TemporaryDirectory(prefix="mmdefect-", dir=folder) as scratch:
+        failures: list[MmdefectError] = []
+        pictures: dict[str, Path] = {}
+        for number, category in enumerate(chosen):
+            place = Path(scratch) / str(number)
+            place.mkdir()
+            trial = Trial(dataset, category, settings, place)
+            try:
+                trial.into(results)
+                pictures |= trial.pictures
+            except MmdefectError as error:
+                failures.append(error)
+                dataset.refused.append(Refusal(category, "", "", str(error)))
+            _tell(results, dataset)
+            write_json(folder / "results.json", results)
+        if len(failures) == len(chosen):
+            raise failures[0]
+        _write_report(results, folder, pictures)
+    return results
+
+
+def _categories(dataset: Dataset, wanted: Sequence[str]) -> list[str]:
+    """Hold the wanted categories against those that are there."""
+    unknown = [name for name in wanted if name not in dataset.categories]
+    if unknown:
+        raise CardError(
+            f"no category named {unknown[0]!r}; there are: {', '.join(dataset.categories)}"
+        )
+    return list(wanted) or dataset.categories
+
+
+def _out_folder(out: Path, root: Path) -> Path:
+    """Make the folder for results, never inside the data set."""
+    if out.resolve().is_relative_to(root.resolve()):
+        raise CardError(
+            f"results would be written into the data set ({out}); give --out a folder elsewhere"
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CardError(f"'{out}' cannot be made a folder for results: {error.strerror}") from error
+    return out
+
+
+def _tell(results: Row, dataset: Dataset) -> None:
+    """Put what was refused or is worth knowing into the results."""
+    results["refused"] = [refusal._asdict() for refusal in dataset.refused]
+    results["notes"] = list(dict.fromkeys(dataset.notes))
+
+
+def _write_report(results: Row, folder: Path, pictures: Mapping[str, Path]) -> None:
+    """Write the JSON, the Markdown and the page, mistakes first."""
+    ordered = sorted(results["captures"], key=mistake_rank)
+    shown = ordered[:_MOST_PICTURES]
+    if len(ordered) > len(shown):
+        results["notes"].append(
+            f"the report pictures {len(shown)} of {len(ordered)} captures, mistakes first; "
+            "results.json lists all"
+        )
+    fragments = (pictures[record["capture"]].read_text(encoding="utf-8") for record in shown)
+    write_page(folder / "report.html", {**results, "captures": shown}, fragments)
+    (folder / "results.md").write_text(markdown_tables(results), encoding="utf-8")
+    write_json(folder / "results.json", results)

@@ -1,0 +1,1 @@
+"""Explainers: which sensor a verdict came from."""

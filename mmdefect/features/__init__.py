@@ -1,0 +1,95 @@
+"""Patch features, and how they are named.
+
+A *spec* names an extractor with everything that shapes its features, so that a result can say in
+one text what it was made with::
+
+    builtin
+    timm:mobilenetv2_100
+    timm:mobilenetv2_100@weights.safetensors?pad_type=same&mean=0.5&std=0.5&stages=2,3
+"""
+
+import ast
+from typing import Any
+from urllib.parse import parse_qsl
+
+from mmdefect.contracts import FeatureExtractor
+from mmdefect.errors import FeatureError
+from mmdefect.registry import load
+
+__all__ = ["extractor", "parse_spec"]
+
+
+def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
+    """Take a spec apart.
+
+    Parameters
+    ----------
+    spec : str
+        ``NAME[:MODEL][@FILE][?OPTION=VALUE&…]``.
+
+    Returns
+    -------
+    str
+        The extractor's name.
+    dict
+        Its arguments; values that read as Python literals become numbers, tuples or booleans.
+
+    Raises
+    ------
+    FeatureError
+        When the spec cannot be read.
+
+    Examples
+    --------
+    >>> parse_spec("timm:resnet18?stages=2,3&size=256")
+    ('timm', {'model': 'resnet18', 'stages': (2, 3), 'size': 256})
+    """
+    head, _, query = spec.partition("?")
+    head, _, weights = head.partition("@")
+    name, _, model = head.partition(":")
+    options: dict[str, Any] = {}
+    if model:
+        options["model"] = model
+    if weights:
+        options["weights"] = weights
+    try:
+        pairs = parse_qsl(query, strict_parsing=True) if query else []
+    except ValueError as error:
+        raise FeatureError(
+            f"the features {spec!r} were given; NAME[:MODEL][@FILE][?OPTION=VALUE&...] was promised"
+        ) from error
+    return name, options | {key: _literal(value) for key, value in pairs}
+
+
+def _literal(text: str) -> Any:
+    """Read a number, a tuple or a boolean; leave other text as it is."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def extractor(spec: str) -> FeatureExtractor:
+    """Make the extractor that a spec names.
+
+    Parameters
+    ----------
+    spec : str
+
+    Returns
+    -------
+    FeatureExtractor
+
+    Raises
+    ------
+    FeatureError
+        When the spec cannot be read, or names an option that the extractor does not have.
+    UnknownNameError
+        When no extractor goes by the name.
+    """
+    name, options = parse_spec(spec)
+    try:
+        made: FeatureExtractor = load("features", name)(**options)
+    except TypeError as error:
+        raise FeatureError(f"the features {spec!r} cannot be made: {error}") from error
+    return made

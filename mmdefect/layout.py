@@ -1,0 +1,130 @@
+"""The path grammar of data sets: from a path to a capture's place, and back.
+
+A pattern is a path with placeholders ``{category} {split} {kind} {sensor} {capture}``; a part in
+square brackets may be absent; without a file ending every ending is taken. Patterns are kept by
+what they lead to: a sensor's name, ``mask``, or ``any`` for patterns that hold ``{sensor}``.
+Several are tried in turn. Names of splits and sensors are reserved, so a pattern never takes the
+folder of a sensor for a kind of defect.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+MASK, ANY = "mask", "any"
+SPLITS = ("train", "calibration", "test")
+PLACEHOLDERS = {"category", "split", "kind", "sensor", "capture"}
+
+
+class Slot(NamedTuple):
+    """One file's place in a data set."""
+
+    category: str
+    split: str
+    kind: str
+    capture: str
+    target: str
+
+
+class Layout:
+    """The grammar of one card.
+
+    Parameters
+    ----------
+    frames : mapping of str to sequence of str
+        Patterns by sensor, ``mask`` or ``any``.
+    splits : mapping of str to sequence of str
+        Folder names by the split's role.
+    folders : mapping of str to sequence of str
+        Folder names by sensor, and of ``mask``.
+    """
+
+    def __init__(
+        self,
+        frames: Mapping[str, Sequence[str]],
+        splits: Mapping[str, Sequence[str]],
+        folders: Mapping[str, Sequence[str]],
+    ) -> None:
+        self._frames = frames
+        self._splits = splits
+        self._folders = folders
+        self._roles = {name: role for role, names in splits.items() for name in names}
+        self._targets = {name: target for target, names in folders.items() for name in names}
+        self._patterns = [
+            (target, re.compile(self._expression(pattern)))
+            for target, patterns in frames.items()
+            for pattern in patterns
+        ]
+
+    def match(self, relative: str, root_name: str) -> Slot | None:
+        """Tell which place a file has.
+
+        Parameters
+        ----------
+        relative : str
+            Path below the data set's root, with forward slashes.
+        root_name : str
+            The root folder's name: the category where the pattern leaves it out.
+
+        Returns
+        -------
+        Slot or None
+            None for a file that is no frame and no mask. ``split`` is empty where the pattern
+            leaves it out.
+        """
+        for key, expression in self._patterns:
+            found = expression.match(relative)
+            if found is None:
+                continue
+            parts = {name: text or "" for name, text in found.groupdict().items()}
+            split = parts.get("split", "")
+            return Slot(
+                category=parts.get("category") or root_name,
+                split=self._roles.get(split, split),
+                kind=parts.get("kind", ""),
+                capture=parts["capture"],
+                target=key if key != ANY else self._targets[parts["sensor"]],
+            )
+        return None
+
+    def path(self, slot: Slot, suffix: str) -> str:
+        """Write the path of a place: the grammar read backwards.
+
+        Parameters
+        ----------
+        slot : Slot
+        suffix : str
+            File ending for patterns that leave it open.
+
+        Returns
+        -------
+        str
+            Path below the root, with forward slashes, in the first pattern's form.
+        """
+        pattern = self._frames.get(slot.target, self._frames.get(ANY, ("",)))[0]
+        words = slot._asdict() | {
+            "split": next(iter(self._splits.get(slot.split, [slot.split]))),
+            "sensor": next(iter(self._folders.get(slot.target, [slot.target]))),
+        }
+        path = re.sub(r"[\[\]]", "", pattern).format(**words)
+        return path if PurePosixPath(pattern).suffix else path + suffix
+
+    def _expression(self, pattern: str) -> str:
+        """Write a pattern as a regular expression."""
+        reserved = "|".join(map(re.escape, [*self._roles, *self._targets]))
+        free = rf"(?!(?:{reserved})/)[^/]+"
+        groups = {
+            "category": free,
+            "kind": free,
+            "capture": r"[^/]+?",
+            "split": "|".join(map(re.escape, self._roles)),
+            "sensor": "|".join(map(re.escape, self._targets)),
+        }
+        marks = {"[": "(?:", "]": ")?"} | {
+            f"{{{name}}}": rf"(?P<{name}>{body})" for name, body in groups.items()
+        }
+        pieces = re.split(r"(\{\w+\}|\[|\])", pattern)
+        written = "".join(marks.get(piece, re.escape(piece)) for piece in pieces)
+        ending = "" if PurePosixPath(pattern).suffix else r"\.[A-Za-z0-9]+"
+        return written + ending + r"\Z"

@@ -1,0 +1,34 @@
+"""How good a detector is: metrics of parts and of pixels, each with an interval.
+
+``METRICS`` lists them in the order in which reports print them. What each one means, where it is
+from, and how it differs from what others print under the same name: ``docs/metrics.md``.
+"""
+
+from mmdefect.metrics.intervals import Estimate, auroc_interval, wilson
+from mmdefect.metrics.part import part_metrics, rates
+from mmdefect.metrics.pixel import pixel_metrics
+
+METRICS: tuple[str, ...] = (
+    "image_auroc",
+    "image_ap",
+    "pixel_auroc",
+    "pixel_ap",
+    "aupro_30",
+    "aupro_10",
+    "aupro_05",
+    "aupro_01",
+    "precision",
+    "recall",
+    "fpr",
+    "fnr",
+)
+
+__all__ = [
+    "METRICS",
+    "Estimate",
+    "auroc_interval",
+    "part_metrics",
+    "pixel_metrics",
+    "rates",
+    "wilson",
+]

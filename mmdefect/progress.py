@@ -1,0 +1,60 @@
+"""Progress bars for long work, silent where nobody looks.
+
+The bar goes to standard error and only to a terminal, so that logs and pipes stay clean and a
+library user is not surprised; the command line switches it on, a notebook may.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_shown: ContextVar[bool] = ContextVar("progress_shown", default=False)
+
+
+@contextmanager
+def progress_shown(shown: bool = True) -> Iterator[None]:
+    """Show progress bars of the work done inside.
+
+    Parameters
+    ----------
+    shown : bool
+        Whether to show them.
+    """
+    token = _shown.set(shown)
+    try:
+        yield
+    finally:
+        _shown.reset(token)
+
+
+def track(steps: Iterable[T], total: int | None = None, what: str = "working") -> Iterator[T]:
+    """Iterate with a bar that tells how far and how long.
+
+    Parameters
+    ----------
+    steps : iterable
+        The work.
+    total : int, optional
+        The number of steps.
+    what : str
+        What is being done.
+
+    Yields
+    ------
+    object
+        The steps, unchanged.
+    """
+    if not _shown.get():
+        yield from steps
+        return
+    from rich.console import Console
+    from rich.progress import track as rich_track
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        yield from rich_track(steps, what, total=total, console=console, transient=True)
+    else:
+        yield from steps

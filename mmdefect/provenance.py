@@ -1,0 +1,92 @@
+"""Which files a result rests on, and which of them stand twice.
+
+A result without the hash of its data cannot be reproduced: others have had two different data
+sets under one name. And a test picture that was also learnt from is no test.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from mmdefect.captures import Capture
+
+
+class Digests:
+    """Hashes of files, each computed once.
+
+    Parameters
+    ----------
+    root : Path
+        The data set's folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._known: dict[Path, str] = {}
+
+    def of(self, path: Path) -> str | None:
+        """Hash a file's bytes.
+
+        Returns
+        -------
+        str or None
+            SHA-256, hexadecimal; None for what is no file.
+        """
+        if path not in self._known and path.is_file():
+            with path.open("rb") as file:
+                self._known[path] = hashlib.file_digest(file, "sha256").hexdigest()
+        return self._known.get(path)
+
+    def manifest(self, captures: Iterable[Capture]) -> str:
+        """Hash which files with which content were used.
+
+        Parameters
+        ----------
+        captures : iterable of Capture
+
+        Returns
+        -------
+        str
+            SHA-256 over the sorted lines "path below the root, hash of the bytes".
+        """
+        paths = {path for capture in captures for path in _files(capture)}
+        lines = sorted(
+            f"{path.relative_to(self.root).as_posix()} {self.of(path)}\n"
+            for path in paths
+            if path.is_file()
+        )
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def owners(self, captures: Iterable[Capture]) -> dict[str, str]:
+        """Tell which capture a frame's content belongs to.
+
+        Returns
+        -------
+        dict of str to str
+            Hash to the capture's id.
+        """
+        return {
+            digest: capture.id
+            for capture in captures
+            for path in capture.frames.values()
+            if (digest := self.of(path)) is not None
+        }
+
+    def twins(self, capture: Capture, owners: Mapping[str, str]) -> dict[str, str]:
+        """Find a capture's frames that others hold too.
+
+        Returns
+        -------
+        dict of str to str
+            Sensor to the other capture's id.
+        """
+        return {
+            name: owners[digest]
+            for name, path in capture.frames.items()
+            if (digest := self.of(path)) is not None and digest in owners
+        }
+
+
+def _files(capture: Capture) -> list[Path]:
+    """List a capture's frames and its mask."""
+    return [*capture.frames.values(), *([capture.mask] if capture.mask is not None else [])]

@@ -1,0 +1,90 @@
+"""The folder is the registry.
+
+* A plug-in is a module in the folder of its kind; its file's name is the plug-in's name.
+* Listing looks at file names and imports nothing, so ``mmdefect list`` is fast and one broken
+  plug-in does not hide the others.
+* A plug-in's ``__all__`` names exactly one maker. Modules that start with an underscore are
+  shared by the plug-ins of a folder and are no plug-ins.
+* Other distributions add plug-ins by an entry point of the group ``mmdefect.KIND``.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from mmdefect.errors import UnknownNameError
+
+KINDS = ("sensors", "features", "detectors", "fusion", "explain")
+
+
+def names(kind: str) -> list[str]:
+    """List the plug-ins of a kind, without importing any.
+
+    Parameters
+    ----------
+    kind : str
+        One of ``KINDS``.
+
+    Returns
+    -------
+    list of str
+        Sorted names.
+
+    Raises
+    ------
+    UnknownNameError
+        When there is no such kind.
+
+    Examples
+    --------
+    The sensors this package reads:
+
+    >>> names("sensors")
+    ['depth', 'infrared', 'points', 'rgb', 'xray']
+    """
+    if kind not in KINDS:
+        raise UnknownNameError(f"no plug-ins of kind {kind!r}; there are: {', '.join(KINDS)}")
+    spec = find_spec(f"mmdefect.{kind}")
+    folders = spec.submodule_search_locations if spec else None
+    found = {
+        file.stem
+        for folder in folders or []
+        for file in Path(folder).glob("*.py")
+        if not file.stem.startswith("_")
+    }
+    found |= {point.name for point in entry_points(group=f"mmdefect.{kind}")}
+    return sorted(found)
+
+
+def load(kind: str, name: str) -> Callable[..., Any]:
+    """Fetch the maker of a plug-in by its name.
+
+    Parameters
+    ----------
+    kind : str
+        One of ``KINDS``.
+    name : str
+        The plug-in's name.
+
+    Returns
+    -------
+    callable
+        Makes the plug-in; every argument has a default.
+
+    Raises
+    ------
+    UnknownNameError
+        When there is no such kind or name.
+    """
+    if name not in names(kind):
+        raise UnknownNameError(f"no {kind} named {name!r}; there are: {', '.join(names(kind))}")
+    for point in entry_points(group=f"mmdefect.{kind}", name=name):
+        maker: Callable[..., Any] = point.load()
+        return maker
+    module = import_module(f"mmdefect.{kind}.{name}")
+    (maker_name,) = module.__all__
+    maker = getattr(module, maker_name)
+    return maker

@@ -1,0 +1,90 @@
+"""Maps of a whole test set on disk, so that memory does not grow with it.
+
+Pixel metrics need every map more than once, and the maps of a test set are far larger than its
+verdicts. They go to one file per category in a temporary folder and are mapped back one at a
+time.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+_UNKNOWN = 255
+
+
+class MapSpill:
+    """Maps and ground truth of one category's test captures.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder for the files.
+    captures : int
+        How many captures there will be.
+    names : sequence of str
+        The maps of a capture: its sensors, then ``fused``.
+    size : (int, int)
+        Height and width in pixels.
+    """
+
+    def __init__(
+        self, folder: Path, captures: int, names: Sequence[str], size: tuple[int, int]
+    ) -> None:
+        self.names = tuple(names)
+        self._maps = np.lib.format.open_memmap(
+            folder / "maps.npy", "w+", np.float32, (captures, len(self.names), *size)
+        )
+        self._truth = np.lib.format.open_memmap(
+            folder / "truth.npy", "w+", np.uint8, (captures, *size)
+        )
+
+    def put(self, index: int, maps: np.ndarray, defect: np.ndarray | None) -> None:
+        """Store one capture's maps.
+
+        Parameters
+        ----------
+        index : int
+        maps : float32 array (map, y, x)
+            NaN where there is no evidence.
+        defect : bool array (y, x) or None
+            None where the truth is not known.
+        """
+        self._maps[index] = maps
+        self._truth[index] = _UNKNOWN if defect is None else defect
+
+    def view(self, name: str, indices: Sequence[int]) -> "SpillView":
+        """Give one kind of map of chosen captures, leaving out those of unknown truth.
+
+        Parameters
+        ----------
+        name : str
+        indices : sequence of int
+
+        Returns
+        -------
+        SpillView
+        """
+        known = [index for index in indices if self._truth[index, 0, 0] != _UNKNOWN]
+        return SpillView(self._maps, self._truth, self.names.index(name), known)
+
+
+class SpillView:
+    """Pairs of a map and its truth, read from disk each time they are gone through."""
+
+    def __init__(
+        self, maps: np.ndarray, truth: np.ndarray, column: int, indices: Sequence[int]
+    ) -> None:
+        self._maps = maps
+        self._truth = truth
+        self._column = column
+        self._indices = list(indices)
+
+    def __len__(self) -> int:
+        """Count the captures."""
+        return len(self._indices)
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Go through map (y, x) and truth (y, x), bool."""
+        for index in self._indices:
+            yield np.array(self._maps[index, self._column]), self._truth[index] == 1

@@ -1,0 +1,190 @@
+"""The verdict: a conformal p-value, and what follows from it at a stated false-alarm rate.
+
+* Split conformal: the calibration parts are good parts that fitted nothing, so a new good part's
+  score has an even chance of any rank among theirs, whatever the detector is worth [1]_.
+* p = (1 + number of calibration parts that score at least as high) / (n + 1). Calling a part
+  defective when p ≤ α alarms on good parts at most at the rate α, on average over draws of the
+  calibration parts. One draw's own rate scatters about that, the more the smaller n is.
+* Below 1/(n + 1) no rate can be promised; then the verdict is ``refer`` and there is no
+  threshold.
+* A capture that lacks a sensor is held against the calibration parts' score from the sensors it
+  does have: the guarantee holds for every subset, without refitting.
+
+References
+----------
+.. [1] Vovk, Gammerman, Shafer: Algorithmic learning in a random world, 2005.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import xarray as xr
+
+Combine = Callable[[xr.DataArray], xr.DataArray]
+
+
+def conformal_p(score: float, calibration: np.ndarray) -> float:
+    """Rank a score among those of good parts.
+
+    Parameters
+    ----------
+    score : float
+    calibration : float array (part,)
+        Scores of good parts that fitted nothing.
+
+    Returns
+    -------
+    float
+        In (0, 1]; NaN for a NaN score.
+
+    Examples
+    --------
+    >>> conformal_p(9.0, np.array([1.0, 2.0, 3.0, 4.0]))
+    0.2
+    """
+    if np.isnan(score):
+        return float("nan")
+    return (1 + int((calibration >= score).sum())) / (len(calibration) + 1)
+
+
+def conformal_threshold(calibration: np.ndarray, false_alarm: float) -> float | None:
+    """Find the score above which a part is called defective.
+
+    Parameters
+    ----------
+    calibration : float array (part,)
+    false_alarm : float
+        The wanted rate α.
+
+    Returns
+    -------
+    float or None
+        A score is above it exactly when its p-value is at most α; None when α < 1/(n + 1).
+    """
+    rank = int(np.floor(false_alarm * (len(calibration) + 1) + 1e-9))
+    if rank < 1:
+        return None
+    return float(np.sort(calibration)[::-1][rank - 1]) if rank <= len(calibration) else -np.inf
+
+
+def parts_needed(false_alarm: float) -> int:
+    """Count the calibration parts that a false-alarm rate takes at least.
+
+    Parameters
+    ----------
+    false_alarm : float
+        In (0, 1).
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> parts_needed(0.05), parts_needed(0.01)
+    (19, 99)
+    """
+    return int(np.ceil(1 / false_alarm - 1e-9)) - 1
+
+
+@dataclass
+class Calibration:
+    """What good parts that fitted nothing score, sensor by sensor.
+
+    Parameters
+    ----------
+    sensors : tuple of str
+    evidence : float array (part, sensor)
+        On the common scale; NaN where a part lacked the sensor.
+    scores : float array (part, sensor)
+        In each sensor's own units.
+    combine : callable
+        The fusion's rule, (sensor, …) to (…).
+    """
+
+    sensors: tuple[str, ...]
+    evidence: np.ndarray
+    scores: np.ndarray
+    combine: Combine
+    _fused: dict[tuple[str, ...], np.ndarray] = field(default_factory=dict, repr=False)
+
+    def fused(self, sensors: Sequence[str]) -> np.ndarray:
+        """Combine a subset of the sensors for every calibration part that had all of them.
+
+        Parameters
+        ----------
+        sensors : sequence of str
+
+        Returns
+        -------
+        float array (part,)
+        """
+        key = tuple(name for name in self.sensors if name in sensors)
+        if key not in self._fused:
+            columns = [self.sensors.index(name) for name in key]
+            rows = self.evidence[:, columns]
+            rows = rows[np.isfinite(rows).all(1)]
+            labelled = xr.DataArray(rows.T, dims=("sensor", "part"), coords={"sensor": list(key)})
+            self._fused[key] = self.combine(labelled).values
+        return self._fused[key]
+
+    def of_sensor(self, sensor: str) -> np.ndarray:
+        """Give one sensor's own scores of the calibration parts that had it.
+
+        Returns
+        -------
+        float array (part,)
+        """
+        column = self.scores[:, self.sensors.index(sensor)]
+        known: np.ndarray = column[np.isfinite(column)]
+        return known
+
+    def judge(self, prediction: xr.Dataset, false_alarm: float) -> xr.Dataset:
+        """Add the p-values and the verdict.
+
+        Parameters
+        ----------
+        prediction : Dataset
+            With ``evidence`` and ``sensor_score`` (sensor), ``image_score``.
+        false_alarm : float
+            The wanted rate.
+
+        Returns
+        -------
+        Dataset
+            With ``p_value`` (); ``sensor_p_value`` and ``sensor_verdict`` (sensor), from that
+            sensor's score alone; attrs ``verdict``, and ``threshold`` where there is one.
+        """
+        present = [
+            str(name)
+            for name in prediction["sensor"].values
+            if np.isfinite(prediction["evidence"].sel(sensor=name))
+        ]
+        judged = prediction.copy()
+        good = self.fused(present) if present else np.empty(0)
+        score = float(prediction["image_score"].item())
+        judged["p_value"] = conformal_p(score, good)
+        alone = [self._alone(prediction, name, false_alarm) for name in self.sensors]
+        judged["sensor_p_value"] = ("sensor", [p for p, _ in alone])
+        judged["sensor_verdict"] = ("sensor", [verdict for _, verdict in alone])
+        threshold = conformal_threshold(good, false_alarm)
+        judged.attrs["verdict"] = _verdict(score, threshold)
+        if threshold is not None:
+            judged.attrs["threshold"] = threshold
+        return judged
+
+    def _alone(self, prediction: xr.Dataset, sensor: str, false_alarm: float) -> tuple[float, str]:
+        """Give the p-value and the verdict that one sensor would give alone."""
+        score = float(prediction["sensor_score"].sel(sensor=sensor).item())
+        good = self.of_sensor(sensor)
+        return conformal_p(score, good), _verdict(score, conformal_threshold(good, false_alarm))
+
+
+def _verdict(score: float, threshold: float | None) -> str:
+    """Say what follows from a score."""
+    if np.isnan(score):
+        return "not_inspectable"
+    if threshold is None:
+        return "refer"
+    return "defect" if score > threshold else "good"

@@ -1,0 +1,139 @@
+"""3D scanners: organised point clouds, whose rows and columns are those of the sensor.
+
+* Scanners write (0, 0, 0) or non-finite coordinates where they saw nothing. In the camera's own
+  axes z is the distance along the optical axis, so that a z of 0 or below is no measurement
+  either; in a part's axes it is a place like any other, and the card says so.
+* A point that lacks one coordinate is no point: it becomes NaN in all three.
+* PLY keeps no rows; the card states the shape, and another number of points is refused instead
+  of being rearranged by guess.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from mmdefect.errors import CardError, SensorError
+from mmdefect.frames import naming
+
+from ._frame import (
+    ARRAYS,
+    MILLIMETRES,
+    channels_first,
+    check_flag,
+    check_hole,
+    check_key,
+    check_scale,
+    check_unit,
+    label,
+    physical,
+    read_counts,
+)
+
+__all__ = ["Points"]
+
+_AXES = ["x", "y", "z"]
+
+
+class Points:
+    """Reads organised point clouds into millimetres.
+
+    Parameters
+    ----------
+    unit : {"relative", "m", "cm", "mm", "um"}
+        Unit of the stored coordinates times `scale`; lengths are converted to mm.
+    scale : float
+        Units in one count, above 0; for scanners that store integers.
+    key : str, optional
+        Name of the array in files that hold several.
+    hole : float, optional
+        Value that, in all three coordinates at once, marks a point without a measurement, NaN
+        for none. 0 by default.
+    shape : sequence of two int, optional
+        Rows and columns; needed where the file only lists points.
+    camera_frame : bool
+        Whether the coordinates are in the camera's axes, so that z at 0 or below is a hole.
+
+    Raises
+    ------
+    CardError
+        When an option is not of its kind.
+    """
+
+    modality = "points"
+    suffixes: tuple[str, ...] = (".tif", ".tiff", ".ply", ".pcd", *ARRAYS)
+
+    def __init__(
+        self,
+        unit: str = "relative",
+        scale: float = 1.0,
+        key: str | None = None,
+        hole: float | None = None,
+        shape: Sequence[int] | None = None,
+        camera_frame: bool = True,
+    ) -> None:
+        millimetres = MILLIMETRES[check_unit(unit, MILLIMETRES)]
+        self._scale = check_scale(scale, positive=True) * millimetres
+        self._key = check_key(key)
+        checked_hole = check_hole(hole)
+        self._hole = 0.0 if checked_hole is None else checked_hole
+        self._shape = None if shape is None else _check_shape(shape)
+        self._camera_frame = check_flag("camera_frame", camera_frame)
+        self.unit_read = "relative" if unit == "relative" else "mm"
+
+    def read(self, path: Path) -> xr.DataArray:
+        """Read an organised point cloud.
+
+        Parameters
+        ----------
+        path : Path
+            An image or array (y, x, 3) or (3, y, x), or a list of points (point, 3), row by row.
+
+        Returns
+        -------
+        DataArray (axis, y, x), float32, mm or relative
+            Coordinates; NaN in all three at holes.
+
+        Raises
+        ------
+        SensorError
+            When the file is no such cloud, or not of the promised shape.
+        """
+        counts = read_counts(path, self.suffixes, self._key)
+        with naming(path):
+            stored = self._organised(counts)
+        values = physical(stored, self._scale)
+        holes = (stored == self._hole).all(axis=0) | ~np.isfinite(values).all(axis=0)
+        if self._camera_frame:
+            holes |= values[2] <= 0
+        values[:, holes] = np.nan
+        return label(values, self.modality, self.unit_read, {"axis": _AXES})
+
+    def _organised(self, counts: np.ndarray) -> np.ndarray:
+        """Bring coordinates to (axis, y, x)."""
+        if counts.ndim == 2 and counts.shape[1] == 3:
+            if self._shape is None or math.prod(self._shape) != len(counts):
+                wanted = "no shape" if self._shape is None else f"{self._shape} rows and columns"
+                raise SensorError(
+                    f"lists {len(counts)} points, but {wanted} was promised; state the scanner's "
+                    "shape = [rows, columns] in the card"
+                )
+            counts = counts.reshape(*self._shape, 3)
+        organised = channels_first(counts, 3)
+        if self._shape not in (None, organised.shape[1:]):
+            raise SensorError(
+                f"holds {organised.shape[1:]} rows and columns, but {self._shape} was promised; "
+                "correct shape in the card"
+            )
+        return organised
+
+
+def _check_shape(shape: object) -> tuple[int, int]:
+    """Refuse a shape that is not two counts."""
+    if isinstance(shape, Sequence) and not isinstance(shape, str) and len(shape) == 2:
+        rows, columns = shape
+        if all(type(length) is int and length > 0 for length in (rows, columns)):
+            return rows, columns
+    raise CardError(f"shape is {shape!r}, but [rows, columns] was promised; correct the card")

@@ -1,0 +1,35 @@
+"""Shared by all tests: no network, no progress bars, miniatures made once."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared_folder() -> Path:
+    """The folder of real captures and weights beside the checkout, where there is one."""
+    if not SHARED.is_dir():
+        pytest.skip("the folder of real captures (../shared) is not here")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def miniature(tmp_path_factory: pytest.TempPathFactory):
+    """Give a function that writes a card's miniature once a run and tells where."""
+    from mmdefect.cards import read_card
+    from mmdefect.miniature import write_miniature
+
+    made: dict[str, Path] = {}
+
+    def of(name: str) -> Path:
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp(f"miniature-{name}")
+            write_miniature(read_card(name), made[name])
+        return made[name]
+
+    return of

@@ -1,0 +1,130 @@
+"""Cards: the grammar both ways, and what a wrong card is told."""
+
+from pathlib import Path
+
+import pytest
+
+from mmdefect.cards import card_names, read_card
+from mmdefect.dataset import Dataset
+from mmdefect.errors import CardError
+from mmdefect.layout import Slot
+from mmdefect.miniature import write_miniature
+
+
+@pytest.mark.parametrize("name", card_names())
+def test_every_card_reads_back_the_miniature_it_lays_out(name: str, miniature) -> None:
+    root = miniature(name)
+    dataset = Dataset(name, root)
+    assert dataset.categories == ["plate"]
+    assert set(dataset.sensors("plate")) == set(read_card(name).sensors)
+    assert len(dataset.captures("plate", "train")) == 30
+    assert len(dataset.captures("plate", "calibration")) == 10
+    test = dataset.captures("plate", "test")
+    assert [c.label for c in test].count("defect") == 6
+    assert all((c.mask is not None) == (c.label == "defect") for c in test)
+    assert all(len(c.frames) == len(read_card(name).sensors) for c in test)
+
+
+@pytest.mark.parametrize("name", card_names())
+def test_a_path_matches_the_place_it_was_written_for(name: str) -> None:
+    card = read_card(name)
+    for target in [*card.sensors, "mask"]:
+        slot = Slot("plate", "test", "scratch", "007", target)
+        assert card.layout.match(card.layout.path(slot, ".png"), "root") == slot
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("capsule/train/good/rgb/000.png", ("capsule", "train", "good", "000", "rgb")),
+        ("train/good/rgb/000.png", ("root", "train", "good", "000", "rgb")),
+        ("good/ir/1.tiff", ("root", "", "good", "1", "infrared")),
+        ("rgb/scratch/1.jpg", ("root", "", "scratch", "1", "rgb")),
+        ("x/rgb/test/hole/3.jpg", ("x", "test", "hole", "3", "rgb")),
+        ("cap/val/ok/x-ray/a.b.tiff", ("cap", "calibration", "ok", "a.b", "xray")),
+        ("cap/test/hole/gt/001.png", ("cap", "test", "hole", "001", "mask")),
+    ],
+)
+def test_the_folder_card_takes_captures_as_they_lie(path: str, expected: tuple) -> None:
+    assert read_card("folder").layout.match(path, "root") == Slot(*expected)
+
+
+@pytest.mark.parametrize("path", ["readme.txt", "a/b/c/d/e/f.png", "train/good/notes/1.png"])
+def test_other_files_are_no_frames(path: str) -> None:
+    assert read_card("folder").layout.match(path, "root") is None
+
+
+def test_a_card_of_three_lines_builds_on_folder(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text('base = "folder"\n[sensors.infrared]\nunit = "K"\nscale = 0.01\n')
+    card = read_card(own)
+    assert card.name == "own"
+    assert card.sensors["infrared"].options == {"unit": "K", "scale": 0.01}
+    assert "thermal" in card.sensors["infrared"].folders
+    assert card.sensors["rgb"] == read_card("folder").sensors["rgb"]
+
+
+def test_a_file_name_with_an_ending_of_its_own_is_matched_exactly(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text(
+        '[frames]\nrgb = "{split}/{kind}/{capture}.png"\n'
+        'mask = "ground_truth/{kind}/{capture}_mask.png"\n[sensors.rgb]\n'
+    )
+    card = read_card(own)
+    assert card.layout.match("test/hole/004.png", "nut") == Slot(
+        "nut", "test", "hole", "004", "rgb"
+    )
+    assert card.layout.match("ground_truth/hole/004_mask.png", "nut") == Slot(
+        "nut", "", "hole", "004", "mask"
+    )
+    assert card.layout.match("test/hole/004.jpg", "nut") is None
+
+
+WRONG = {
+    "no such card": ("sonar.toml", None, "no card .*folder, mvtec3d"),
+    "not TOML": ("c.toml", "name = ", "is not TOML"),
+    "a slip of the pen": ("c.toml", 'base = "folder"\nsensor = 1', "has the key 'sensor'"),
+    "no sensors": ("c.toml", 'name = "x"', "must have .sensors.NAME. and .frames."),
+    "a table expected": ("c.toml", 'base = "folder"\nrig = 3', r"\[rig\] must be a table"),
+    "unknown reference": (
+        "c.toml",
+        'base = "folder"\n[rig]\nreference = "sonar"',
+        "names 'sonar', but the sensors are: rgb",
+    ),
+    "no capture in the pattern": (
+        "c.toml",
+        '[frames]\nrgb = "{split}/x.png"\n[sensors.rgb]',
+        "must hold {capture}",
+    ),
+    "unknown placeholder": (
+        "c.toml",
+        '[frames]\nrgb = "{lot}/{capture}.png"\n[sensors.rgb]',
+        "may hold, once each, capture, category",
+    ),
+    "sensor outside any": (
+        "c.toml",
+        '[frames]\nrgb = "{sensor}/{capture}.png"\n[sensors.rgb]',
+        "belongs in the patterns of 'any'",
+    ),
+    "good is no text": ("c.toml", 'base = "folder"\ngood = 3', "good must be a text"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_card_is_told_what_was_found_and_promised(case: str, tmp_path: Path) -> None:
+    file, text, message = WRONG[case]
+    path = tmp_path / file
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(CardError, match=message):
+        read_card(path)
+
+
+def test_an_option_the_adapter_does_not_know_is_named(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text('base = "folder"\n[sensors.rgb]\nemissivity = 0.9\n')
+    root = tmp_path / "captures"
+    write_miniature(read_card("folder"), root, train=2, test=2)
+    dataset = Dataset(own, root)
+    with pytest.raises(CardError, match=r"\[sensors.rgb\] has an option .*emissivity"):
+        dataset.scene(dataset.captures("plate")[0])
