@@ -14,10 +14,8 @@ from mmdefect.errors import MmdefectError
 if TYPE_CHECKING:
     from mmdefect.cards import read_card
     from mmdefect.dataset import Dataset
-    from mmdefect.evaluate import evaluate
     from mmdefect.inspection import Inspection
     from mmdefect.registry import load, names
-    from mmdefect.simulate import simulate
 
 try:
     __version__ = version("mmdefect")
@@ -32,21 +30,17 @@ __all__ = [
     "Inspection",
     "MmdefectError",
     "__version__",
-    "evaluate",
     "load",
     "names",
     "read_card",
-    "simulate",
 ]
 
 _ROOMS = {
     "Dataset": "mmdefect.dataset",
     "Inspection": "mmdefect.inspection",
-    "evaluate": "mmdefect.evaluate",
     "load": "mmdefect.registry",
     "names": "mmdefect.registry",
     "read_card": "mmdefect.cards",
-    "simulate": "mmdefect.simulate",
 }
 
 

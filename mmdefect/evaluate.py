@@ -122,6 +122,6 @@ def _write_report(results: Row, folder: Path, pictures: Mapping[str, Path]) -> N
             "results.json lists all"
         )
     fragments = (pictures[record["capture"]].read_text(encoding="utf-8") for record in shown)
-    write_page(folder / "report.html", {**results, "captures": shown}, fragments)
+    write_page(folder / "report.html", results, fragments)
     (folder / "results.md").write_text(markdown_tables(results), encoding="utf-8")
     write_json(folder / "results.json", results)

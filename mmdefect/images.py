@@ -4,8 +4,8 @@
   and nothing is lost by reading what is there.
 * Pillow keeps 8 of the 16 bits of a colour PNG. It is asked twice, for the high and for the low
   bytes, which together are the stored counts.
-* Checksums of a PNG are compared, which Pillow does not do for pixels: a frame damaged on its way
-  would be taken for a defect, or hide one.
+* Checksums of all chunks of a PNG are compared, which Pillow leaves out when it decodes: a frame
+  damaged on its way would be taken for a defect, or hide one.
 * tifffile decodes TIFF, because it keeps every type and channel; Pillow decodes what tifffile
   leaves to a further library (LZW above all), where it keeps all bits.
 * Nothing is rotated: a mask knows nothing of the orientation that a camera noted.
@@ -15,6 +15,7 @@ import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ _DEFLATE = (8, 32946)
 _PLAIN_COMPRESSIONS = (1, 32773, *_DEFLATE)
 _MIN_IS_BLACK, _RGB, _PALETTE, _YCBCR = 1, 2, 3, 6
 _ORIENTATION_TAG = 274
+_MOST_PAGES = 1000
 
 
 def read_image(path: Path, max_bytes: int) -> NDArray[Any]:
@@ -75,7 +77,7 @@ def _open(stream: IO[bytes]) -> "ImageFile":
     start = stream.read(4)
     stream.seek(0)
     if start.startswith(b"\x89PNG"):
-        pass
+        PngImagePlugin.PngImageFile(stream).verify()
         stream.seek(0)
         return PngImagePlugin.PngImageFile(stream)
     if start.startswith(b"\xff\xd8"):
@@ -158,7 +160,12 @@ def read_tiff(path: Path, max_bytes: int) -> NDArray[Any]:
     from tifffile import TiffFile
 
     with path.open("rb") as stream, _silent_log("tifffile"), TiffFile(stream) as tiff:
-        pages = [page.aspage() for page in tiff.pages]
+        pages = [page.aspage() for page in islice(tiff.pages, _MOST_PAGES + 1)]
+        if len(pages) > _MOST_PAGES:
+            raise SensorError(
+                f"holds more than {_MOST_PAGES} pages, or pages in a circle, but one frame was "
+                "promised; save each frame in its own file"
+            )
         pages = [page for page in pages if not page.is_reduced] or pages
         first = pages[0]
         if first.dtype is None or any(

@@ -5,9 +5,9 @@ import struct
 import tracemalloc
 import zipfile
 import zlib
+from collections.abc import Callable
 from functools import partial
 
-import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -53,18 +53,10 @@ def encoded(kind: str, pixels: np.ndarray = BYTES, **options: object) -> bytes:
     return stream.getvalue()
 
 
-def saved(array: np.ndarray, save: object = np.save) -> bytes:
+def saved(array: np.ndarray, save: Callable[..., object] = np.save) -> bytes:
     """Save an array by NumPy or tifffile."""
     stream = io.BytesIO()
     save(stream, array)
-    return stream.getvalue()
-
-
-def hdf5(fill: object) -> bytes:
-    """Make an HDF5 file by a function that fills it."""
-    stream = io.BytesIO()
-    with h5py.File(stream, "w") as file:
-        fill(file)
     return stream.getvalue()
 
 
@@ -76,35 +68,11 @@ def zipped(body: bytes) -> bytes:
     return stream.getvalue()
 
 
-def bomb_chunk(file: h5py.File) -> None:
-    """Deflate 16 MiB into a chunk that declares 256 bytes."""
-    frame = file.create_dataset("a", (16, 16), "u1", chunks=(16, 16), compression="gzip")
-    frame.id.write_direct_chunk((0, 0), zlib.compress(bytes(1 << 24), 9))
-
-
-def virtual(file: h5py.File) -> None:
-    """Make a dataset out of another file's."""
-    layout = h5py.VirtualLayout((2, 3), "u2")
-    layout[...] = h5py.VirtualSource("other.h5", "a", (2, 3))
-    file.create_virtual_dataset("a", layout)
-
-
-def external(file: h5py.File) -> None:
-    """Make a dataset out of the bytes of any file."""
-    file.create_dataset("a", (2, 3), "u2", external=[("/etc/hostname", 0, 12)])
-
-
-def link(file: h5py.File) -> None:
-    """Make links into another file, directly and in two steps, and a link to itself."""
-    file["other"] = h5py.ExternalLink("other.h5", "/")
-    file["soft"] = h5py.SoftLink("/other/a")
-    file["circle"] = h5py.SoftLink("/circle")
-    file["group/a"] = np.zeros((2, 3))
-    file["b"] = np.zeros((2, 3))
-
-
-DAMAGED = bytearray(encoded("PNG", compress_level=0))
-DAMAGED[len(DAMAGED) // 2] ^= 1
+CIRCLE = tiff(60, 40, GREY.tobytes())
+STORED = zlib.compress(bytes(3 * 61), 0)
+DAMAGED = bytearray(png(60, 3, 8, 0, b"", extra=chunk(b"IDAT", STORED[:-4])))
+DAMAGED = DAMAGED.replace(chunk(b"IDAT", zlib.compress(b"")), chunk(b"IDAT", STORED[-4:]))
+DAMAGED[100] ^= 1
 CMYK = io.BytesIO()
 Image.new("CMYK", (3, 3)).save(CMYK, "JPEG")
 RGBA = np.dstack([BYTES] * 4)
@@ -152,21 +120,6 @@ BAD = {
         zipped(saved(np.zeros((1 << 13, 1 << 11), "u1"))),
         "declares 16777216 bytes",
     ),
-    "a bomb in HDF5": (
-        "a.h5",
-        hdf5(lambda f: f.create_dataset("a", (100000, 200000), "f8", chunks=(9, 9))),
-        "declares 160000000000 bytes",
-    ),
-    "a huge chunk": (
-        "a.h5",
-        hdf5(
-            lambda f: f.create_dataset(
-                "a", (9, 9), "u2", chunks=(60000, 60000), maxshape=(None, None)
-            )
-        ),
-        "declares 7200000000 bytes",
-    ),
-    "a chunk that is a bomb": ("a.h5", hdf5(bomb_chunk), "inflates beyond"),
     "a bomb in PLY": (
         "a.ply",
         PLY.format("ascii", 10**11, XYZ).encode(),
@@ -194,32 +147,7 @@ BAD = {
     "text values": ("a.npy", saved(np.array([["a"]])), "holds values of type <U1"),
     "complex npy": ("a.npy", saved(GREY * 1j), "complex128, but real numbers"),
     "complex TIFF": ("a.tif", saved(GREY * 1j, tifffile.imwrite), "complex128, but real numbers"),
-    "complex HDF5": ("a.h5", hdf5(lambda f: f.create_dataset("a", data=GREY * 1j)), "complex128"),
-    "HDF5 records": (
-        "a.h5",
-        hdf5(lambda f: f.create_dataset("a", data=STRUCTURED)),
-        "values of type",
-    ),
-    "HDF5 text": ("a.h5", hdf5(lambda f: f.create_dataset("a", data=["a"])), "type object"),
-    "HDF5 references": (
-        "a.h5",
-        hdf5(lambda f: f.create_dataset("a", data=f.ref, dtype=h5py.ref_dtype)),
-        "type object",
-    ),
     "no values": ("a.npy", saved(np.zeros((0, 5))), "array of shape \\(0, 5\\)"),
-    "nothing in HDF5": ("a.h5", hdf5(lambda f: f.create_group("a")), "holds 0 arrays \\(none\\)"),
-    "a null dataset": (
-        "a.h5",
-        hdf5(lambda f: f.create_dataset("a", data=h5py.Empty("f4"))),
-        "no value was ever",
-    ),
-    "an unwritten dataset": (
-        "a.h5",
-        hdf5(lambda f: f.create_dataset("a", (9, 9), "f4")),
-        "no value was ever",
-    ),
-    "external storage": ("a.h5", hdf5(external), "values of '/a' in other files"),
-    "a virtual dataset": ("a.h5", hdf5(virtual), "values of '/a' in other files"),
     "transparency": ("a.png", encoded("PNG", RGBA), "is transparent in 2400 pixels"),
     "grey transparency": ("a.png", encoded("PNG", RGBA[..., :2]), "is transparent"),
     "transparent TIFF": (
@@ -240,6 +168,7 @@ BAD = {
         "transparent colour",
     ),
     "CMYK": ("a.jpg", CMYK.getvalue(), "pixels of kind CMYK"),
+    "a TIFF in a circle": ("a.tif", CIRCLE[:-4] + CIRCLE[4:8], "or pages in a circle"),
     "inverted TIFF": ("a.tif", tiff(60, 40, GREY.tobytes(), t262=0), "stores MINISWHITE"),
     "a TIFF without values": ("a.tif", tiff(60, 40, b""), "1 strips or tiles, but 0 lie whole"),
     "deep compressed colour": (
@@ -272,25 +201,6 @@ def test_what_is_no_file_is_refused(tmp_path):
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(SensorError, match=r"folder\.png: is no regular file"):
         read_array(tmp_path / "folder.png")
-
-
-@pytest.mark.parametrize(
-    ("key", "said"),
-    [
-        ("other/a", "link at 'other' that leads into another file"),
-        ("soft", "link at 'other' that leads into another file"),
-        ("circle", "link at 'circle' that leads into another file or in a circle"),
-        ("group", "no dataset named 'group'; there are: b, group/a"),
-        ("group/a/a", "no dataset named 'group/a/a'"),
-        ("/", "no dataset named '/'"),
-        (None, r"holds 2 arrays \(b, group/a\), but one was promised"),
-    ],
-)
-def test_no_link_leads_out_of_an_hdf5_file(tmp_path, key, said):
-    (tmp_path / "other.h5").write_bytes(hdf5(lambda f: f.create_dataset("a", data=GREY)))
-    (tmp_path / "a.h5").write_bytes(hdf5(link))
-    with pytest.raises(SensorError, match=said):
-        read_array(tmp_path / "a.h5", key=key)
 
 
 def test_a_key_is_refused_where_arrays_have_no_names(tmp_path):
@@ -333,23 +243,12 @@ def test_an_image_that_pillow_would_warn_of_is_read_in_silence(tmp_path, monkeyp
     assert read_array(path).shape == (2, 3)
 
 
-def test_a_tiff_that_goes_in_a_circle_is_read_once_and_not_complained_of(tmp_path, caplog):
-    body = tiff(60, 40, GREY.tobytes())
-    (tmp_path / "a.tif").write_bytes(body[:-4] + body[4:8])
-    with tifffile.TiffFile(tmp_path / "a.tif") as circle:
-        assert len(circle.pages) == 1
-    assert "circular" in caplog.text
+def test_tifffile_s_log_stays_silent(tmp_path, caplog):
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff(60, 40, GREY.tobytes())[:-4] + struct.pack("<I", 1 << 30))
+    with tifffile.TiffFile(path) as lost:
+        assert len(lost.pages) == 1
+    assert "invalid page offset" in caplog.text
     caplog.clear()
-    assert np.array_equal(read_array(tmp_path / "a.tif"), GREY)
+    assert np.array_equal(read_array(path), GREY)
     assert not caplog.records
-
-
-def test_a_chunk_that_claims_more_bytes_than_the_file_is_not_read(tmp_path):
-    path = tmp_path / "a.h5"
-    path.write_bytes(hdf5(lambda f: f.create_dataset("a", data=GREY, compression="gzip")))
-    with h5py.File(path) as file:
-        size = file["a"].id.get_chunk_info(0).size
-    claimed = path.read_bytes().replace(struct.pack("<II", size, 0), struct.pack("<II", 1 << 24, 0))
-    path.write_bytes(claimed)
-    with pytest.raises(SensorError, match="chunks of '/a' beyond the file's end"):
-        read_array(path)

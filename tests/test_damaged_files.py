@@ -10,12 +10,12 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmdefect.sensors.infrared import Infrared
-from mmdefect.sensors.points import Points
 from PIL import Image
 
 from mmdefect.errors import SensorError
 from mmdefect.frames import read_array
+from mmdefect.sensors.infrared import Infrared
+from mmdefect.sensors.points import Points
 
 LIMIT = 1 << 18
 GREY = (np.arange(2400).reshape(40, 60) % 251 + 4).astype(np.uint16)

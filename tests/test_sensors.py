@@ -6,14 +6,14 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
+
+from mmdefect.errors import CardError, SensorError
 from mmdefect.sensors.depth import Depth
 from mmdefect.sensors.infrared import Infrared
 from mmdefect.sensors.points import Points
 from mmdefect.sensors.rgb import Rgb
 from mmdefect.sensors.xray import Xray
-from PIL import Image
-
-from mmdefect.errors import CardError, SensorError
 
 COUNTS = np.array([[0, 7000, 7500], [8000, 65535, 1]], np.uint16)
 CLOUD = np.array(

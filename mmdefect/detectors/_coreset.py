@@ -50,7 +50,12 @@ def k_center(rows: Tensor, count: int, seed: int = 0) -> Tensor:
     points = _projected(rows, seed)
     points = points - points.mean(0)
     order = _blocks(points, seed)
-    return order[_Greedy(points[order], seed).pick(count)]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # steps are so small that threads would only wait for each other
+    try:
+        return order[_Greedy(points[order], seed).pick(count)]
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _projected(rows: Tensor, seed: int) -> Tensor:

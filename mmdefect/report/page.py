@@ -11,6 +11,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,14 @@ def write_page(path: Path, results: Row, fragments: Iterable[str]) -> None:
     path : Path
         Written under a temporary name beside it, then moved into place.
     results : dict
-        As in ``results.json``. ``captures`` are counted in the headings.
+        As in ``results.json``; the headings count all its ``captures``, pictured or not.
     fragments : iterable of str
         From ``capture_card``, sorted by ``mistake_rank``; taken one at a time.
 
     Raises
     ------
     ValueError
-        When a fragment is none of ``capture_card``.
+        When a fragment is none of ``capture_card``, or they are not sorted.
     """
     partial = path.with_name(path.name + ".partial")
     counts = Counter(group_of(record) for record in results["captures"])
@@ -59,32 +60,40 @@ def write_page(path: Path, results: Row, fragments: Iterable[str]) -> None:
 
 def _grouped(fragments: Iterable[str], counts: Counter[str]) -> Iterator[str]:
     """Put a heading before the first capture of every group."""
-    current, shown = "", 0
-    for fragment in fragments:
-        found = _GROUP.match(fragment)
-        if found is None:
+    seen: set[str] = set()
+    for group, members in groupby(fragments, _group_named):
+        if group in seen:
             raise ValueError(
-                f"a fragment begins with {fragment[:40]!r}; an article from capture_card was "
-                "promised"
+                f"the group {group!r} came back after another; fragments sorted by mistake_rank "
+                "were promised"
             )
-        if found[1] != current:
-            yield _closing(current, shown, counts)
-            current, shown = found[1], 0
-            yield (
-                f'<section class="group" id="{current}">\n'
-                f"<h2>{GROUPS[current]} ({counts[current]})</h2>\n"
-            )
-        shown += 1
+        seen.add(group)
+        yield from _section(group, members, counts[group])
+    for group in GROUPS:
+        if counts[group] and group not in seen:
+            yield from _section(group, (), counts[group])
+
+
+def _group_named(fragment: str) -> str:
+    """Read the group that a fragment names in its first tag."""
+    found = _GROUP.match(fragment)
+    if found is None:
+        raise ValueError(
+            f"a fragment begins with {fragment[:40]!r}; an article from capture_card was promised"
+        )
+    return found[1]
+
+
+def _section(group: str, fragments: Iterable[str], count: int) -> Iterator[str]:
+    """Write one group, and say so when it is not pictured in full."""
+    yield f'<section class="group" id="{group}">\n<h2>{GROUPS[group]} ({count})</h2>\n'
+    shown = 0
+    for fragment in fragments:
         yield fragment
-    yield _closing(current, shown, counts)
-
-
-def _closing(group: str, shown: int, counts: Counter[str]) -> str:
-    """End a group, and say so when it was not pictured in full."""
-    if not group:
-        return ""
-    part = f'<p class="note">{shown} of {counts[group]} are pictured.</p>\n'
-    return (part if shown < counts[group] else "") + "</section>\n"
+        shown += 1
+    if shown < count:
+        yield f'<p class="note">{shown} of {count} are pictured.</p>\n'
+    yield "</section>\n"
 
 
 def _opening(results: Row, counts: Counter[str]) -> str:
@@ -165,7 +174,7 @@ def _table(heading: str, rows: list[Row], columns: tuple[Column, ...]) -> str:
     )
     lines = "".join(_line(row, first, columns) for row in rows)
     return (
-        f'<section><h2>{heading}</h2>\n<div class="wide"><table>\n'
+        f'<section><h2>{heading}</h2>\n<div class="wide" tabindex="0"><table>\n'
         f'<thead><tr>{named}<th scope="col">good + defect</th>{measured}</tr></thead>\n'
         f"<tbody>\n{lines}</tbody></table></div>\n"
         '<p class="small">In grey: 95 % intervals.</p></section>\n'

@@ -74,7 +74,7 @@ def _draw_place(panel: Panel, radius: float, rng: np.random.Generator) -> tuple[
 
 
 def _stain(rng: np.random.Generator, panel: Panel) -> Defect:
-    """Draw a film of dried residue: a brownish haze, thicker at its uneven rim, that dulls fibres."""
+    """Draw a film of dried residue: a haze, thicker at its uneven rim, that dulls fibres."""
     diameter = float(rng.uniform(5, 14))
     strength = float(rng.uniform(0.20, 1.0))
     waves = rng.normal(0, 0.12, (2, 3))
