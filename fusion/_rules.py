@@ -5,8 +5,9 @@ evidence (NaN) contributes nothing, and with no evidence at all the result is Na
 
 * ``sum``: Fisher's statistic, right when sensors are independent and several see the defect.
 * ``max``: right when one sensor sees it; the others then cost only their false alarms.
-* ``norm``: the Euclidean norm, between the two: many weak evidences add up, and one strong
-  evidence is not diluted.
+* ``norm``: the Euclidean norm, between the two and the default: weak evidences add up, and one
+  strong evidence is hardly diluted. On planted defects, most of which one sensor sees, it comes
+  close to ``max``; where several sensors see the same, close to ``sum``.
 * ``mean``: what plain score averaging does; kept for comparison.
 """
 

@@ -43,7 +43,7 @@ class Late:
     features : mapping of str to str, optional
         Spec of the features by sensor; ``builtin`` where not named.
     rule : str
-        ``sum``, ``max``, ``norm`` or ``mean``.
+        ``norm``, ``sum``, ``max`` or ``mean``.
     bank_bytes : int
         Bytes for all sensors' detectors together while fitting.
     folds : int
@@ -61,7 +61,7 @@ class Late:
         sensors: tuple[str, ...] = (),
         detector: str = "memory_bank",
         features: Mapping[str, str] | None = None,
-        rule: str = "sum",
+        rule: str = "norm",
         bank_bytes: int = 512 << 20,
         folds: int = 4,
         seed: int = 0,

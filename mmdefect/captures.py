@@ -16,6 +16,9 @@ from mmdefect.errors import CardError
 from mmdefect.layout import MASK, Slot
 
 TRAIN_SHARE = 0.7
+FRAME_SUFFIXES = frozenset(
+    ".bmp .h5 .hdf5 .jpeg .jpg .npy .npz .pcd .ply .png .tif .tiff".split()
+)
 
 
 class Refusal(NamedTuple):
@@ -47,7 +50,7 @@ class Capture:
 
 def find_captures(
     card: Card, root: Path, sensors: Sequence[str]
-) -> tuple[list[Capture], list[Refusal]]:
+) -> tuple[list[Capture], list[Refusal], list[str]]:
     """Walk a folder and gather its files into captures.
 
     Parameters
@@ -65,10 +68,17 @@ def find_captures(
         Sorted by category, split, kind and name.
     list of Refusal
         Files in a place that another file has already.
+    list of str
+        Paths of pictures and arrays that have no place in the card.
     """
     found: dict[tuple[str, str, str, str], dict[str, Path]] = {}
-    refused = []
-    for path, slot in _slots(card, root, {MASK, *sensors}):
+    refused, unplaced = [], []
+    for path, slot in _slots(card, root):
+        if slot is None:
+            unplaced.append(path.relative_to(root).as_posix())
+            continue
+        if slot.target not in (MASK, *sensors):
+            continue
         place = found.setdefault((slot.category, slot.split, slot.kind, slot.capture), {})
         if slot.target in place:
             refused.append(
@@ -82,27 +92,32 @@ def find_captures(
         else:
             place[slot.target] = path
     captures = [_capture(card, key, files) for key, files in sorted(found.items())]
-    return [capture for capture in captures if capture.frames], refused
+    return [capture for capture in captures if capture.frames], refused, unplaced
 
 
-def _slots(card: Card, root: Path, targets: set[str]) -> Iterator[tuple[Path, Slot]]:
-    """Give every file, or folder in a file's place, that has a place in the card."""
+def _slots(card: Card, root: Path) -> Iterator[tuple[Path, Slot | None]]:
+    """Give every picture or array, or folder in a file's place, and its place in the card."""
     root_name = root.resolve().name
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted([*files, *(name for name in folders if "." in name)]):
+        dotted = [name for name in folders if Path(name).suffix in FRAME_SUFFIXES]
+        for name in sorted([*files, *dotted]):
             path = Path(folder) / name
             slot = card.layout.match(path.relative_to(root).as_posix(), root_name)
-            if slot is not None and slot.target in targets and not name.startswith("."):
+            if not name.startswith(".") and (slot or path.suffix.lower() in FRAME_SUFFIXES):
                 yield path, slot
 
 
 def _capture(card: Card, key: tuple[str, str, str, str], files: dict[str, Path]) -> Capture:
-    """Make a capture; give it a split where the folders name none."""
+    """Make a capture; give it a split where the folders name none.
+
+    By the capture's own name: the category may be the root folder's name, and a data set that is
+    copied elsewhere keeps its split.
+    """
     category, split, kind, name = key
     good = kind in card.good or not kind
     if not split:
-        share = zlib.crc32(f"{category}/{name}".encode()) / 2**32
+        share = zlib.crc32(name.encode()) / 2**32
         split = "train" if good and share < TRAIN_SHARE else "test"
     mask = files.pop(MASK, None)
     return Capture(category, split, kind, name, "good" if good else "defect", files, mask)

@@ -137,18 +137,15 @@ def _tell(results: dict[str, object], out: Path) -> None:
 
     from mmdefect.report import console_table
 
-    console = Console()
-    console.print(console_table(results))
-    errors = Console(stderr=True)
+    Console().print(console_table(results))
+    errors = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     for note in results["notes"]:  # type: ignore[attr-defined]
-        errors.print(f"note: {note}", style="yellow", markup=False, highlight=False)
+        errors.print(f"note: {note}", style="yellow")
     for refusal in results["refused"]:  # type: ignore[attr-defined]
         place = refusal["file"] or refusal["capture"]
-        errors.print(
-            f"refused: {place}: {refusal['why']}", style="red", markup=False, highlight=False
-        )
-    console.print(f"report:  {out / 'report.html'}", markup=False, highlight=False)
-    console.print(f"results: {out / 'results.json'}", markup=False, highlight=False)
+        errors.print(f"refused: {place}: {refusal['why']}", style="red")
+    typer.echo(f"report:  {out / 'report.html'}")
+    typer.echo(f"results: {out / 'results.json'}")
 
 
 @app.command(name="list")

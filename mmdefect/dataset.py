@@ -60,8 +60,13 @@ class Dataset:
         self._wanted = self._check_wanted(sensors)
         if not self.root.is_dir():
             raise CardError(f"'{root}' is no folder; give the folder that holds the captures")
-        found, doubled = find_captures(self.card, self.root, self._wanted)
+        found, doubled, unplaced = find_captures(self.card, self.root, self._wanted)
         self.refused += doubled
+        if unplaced:
+            self.notes.append(
+                f"{len(unplaced)} pictures or arrays have no place in the card and were not "
+                f"looked at, the first of them {unplaced[0]!r}"
+            )
         self._captures: dict[str, list[Capture]] = {}
         for capture in found:
             self._captures.setdefault(capture.category, []).append(capture)
@@ -181,9 +186,10 @@ class Dataset:
             size = self._reader.size(name, self.captures(category))
             if size is not None:
                 return size
+        refused = [r for r in self.refused if r.capture.startswith(f"{category}/")]
         raise CardError(
-            f"no frame of {category!r} can be read: {self.refused[0].why}"
-            if self.refused
+            f"no frame of {category!r} can be read: {refused[-1].file}: {refused[-1].why}"
+            if refused
             else f"{category!r} has no frame"
         )
 

@@ -3,8 +3,8 @@
 A pattern is a path with placeholders ``{category} {split} {kind} {sensor} {capture}``; a part in
 square brackets may be absent; without a file ending every ending is taken. Patterns are kept by
 what they lead to: a sensor's name, ``mask``, or ``any`` for patterns that hold ``{sensor}``.
-Several are tried in turn. Names of splits and sensors are reserved, so a pattern never takes the
-folder of a sensor for a kind of defect.
+Several are tried in turn. Names of splits are reserved; names of sensors are not, because "color"
+is a kind of defect as often as a camera's folder.
 """
 
 import re
@@ -112,7 +112,7 @@ class Layout:
 
     def _expression(self, pattern: str) -> str:
         """Write a pattern as a regular expression."""
-        reserved = "|".join(map(re.escape, [*self._roles, *self._targets]))
+        reserved = "|".join(map(re.escape, self._roles))
         free = rf"(?!(?:{reserved})/)[^/]+"
         groups = {
             "category": free,

@@ -30,11 +30,14 @@ class Digests:
         Returns
         -------
         str or None
-            SHA-256, hexadecimal; None for what is no file.
+            SHA-256, hexadecimal; None for what is no file, or none that may be read.
         """
         if path not in self._known and path.is_file():
-            with path.open("rb") as file:
-                self._known[path] = hashlib.file_digest(file, "sha256").hexdigest()
+            try:
+                with path.open("rb") as file:
+                    self._known[path] = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError:
+                return None
         return self._known.get(path)
 
     def manifest(self, captures: Iterable[Capture]) -> str:

@@ -152,6 +152,7 @@ class FrameReader:
 
     def refuse(self, capture: Capture, name: str, path: Path, why: str) -> None:
         """Put a file on the list of refusals, once."""
+        why = why.removeprefix(f"{path}: ")
         refusal = Refusal(capture.id, name, path.relative_to(self.root).as_posix(), why)
         if refusal not in self.refused:
             self.refused.append(refusal)
@@ -172,16 +173,17 @@ class FrameReader:
 
 def _check_content(frame: xr.DataArray) -> None:
     """Refuse a frame that says nothing."""
-    values = frame.values
-    finite = values[np.isfinite(values)]
-    if finite.size == 0:
+    planes = frame.values.reshape(-1, frame.sizes["y"] * frame.sizes["x"])
+    known = planes[:, np.isfinite(planes).all(0)]
+    if known.size == 0:
         raise SensorError(
             "no pixel holds a measurement; a frame of measurements was promised: did the sensor "
             "fail?"
         )
-    if finite.min() == finite.max():
+    if (known == known[:, :1]).all():
+        found = ", ".join(f"{value:g}" for value in known[:, 0])
         raise SensorError(
-            f"every pixel is {finite[0]:g}; a picture of a part was promised: was the lens cap on?"
+            f"every pixel is {found}; a picture of a part was promised: was the lens cap on?"
         )
 
 

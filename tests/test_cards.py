@@ -39,6 +39,7 @@ def test_a_path_matches_the_place_it_was_written_for(name: str) -> None:
         ("capsule/train/good/rgb/000.png", ("capsule", "train", "good", "000", "rgb")),
         ("train/good/rgb/000.png", ("root", "train", "good", "000", "rgb")),
         ("good/ir/1.tiff", ("root", "", "good", "1", "infrared")),
+        ("capsule/test/color/rgb/000.png", ("capsule", "test", "color", "000", "rgb")),
         ("rgb/scratch/1.jpg", ("root", "", "scratch", "1", "rgb")),
         ("x/rgb/test/hole/3.jpg", ("x", "test", "hole", "3", "rgb")),
         ("cap/val/ok/x-ray/a.b.tiff", ("cap", "calibration", "ok", "a.b", "xray")),

@@ -42,6 +42,28 @@ def to_pixels(grid: np.ndarray, valid: np.ndarray, blur: float) -> np.ndarray:
     return np.where(inside, smooth / np.maximum(weight, 1e-6), np.nan).astype(np.float32)
 
 
+def worst_mean(pixels: np.ndarray, share: float) -> float:
+    """Average a map's worst pixels.
+
+    Parameters
+    ----------
+    pixels : float array (y, x)
+        Higher is worse; NaN without evidence.
+    share : float
+        Of the pixels with evidence; one pixel at least.
+
+    Returns
+    -------
+    float
+        NaN for a map without evidence.
+    """
+    known = pixels[np.isfinite(pixels)]
+    if known.size == 0:
+        return float("nan")
+    worst = max(1, round(share * known.size))
+    return float(np.partition(known, -worst)[-worst:].mean())
+
+
 def rows_of(features: xr.DataArray) -> tuple[torch.Tensor, np.ndarray]:
     """Give the believable patches as rows, and where they lie.
 

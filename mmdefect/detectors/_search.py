@@ -12,6 +12,7 @@ from torch import Tensor
 _RERANKED = 4
 _QUERIES = 1024
 _ROWS = 16384
+_AROUND = 5
 
 
 def nearest(queries: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,3 +49,30 @@ def _chunk(queries: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     exact = (rows[candidates] - queries[:, None]).square().sum(2)
     closest = exact.min(1)
     return closest.values.sqrt(), candidates.gather(1, closest.indices[:, None])[:, 0]
+
+
+def spacing(rows: Tensor) -> Tensor:
+    """Measure how far apart the rows around each row are.
+
+    Parameters
+    ----------
+    rows : Tensor (row, feature), float32
+
+    Returns
+    -------
+    Tensor (row,), float32
+        Mean distance to the five nearest other rows, fewer where there are fewer; 1 for a row
+        that is alone.
+    """
+    around = min(_AROUND, len(rows) - 1)
+    if around < 1:
+        return torch.ones(len(rows))
+    return torch.cat(
+        [
+            torch.cdist(rows[i : i + _QUERIES], rows)
+            .topk(around + 1, largest=False)
+            .values[:, 1:]
+            .mean(1)
+            for i in range(0, len(rows), _QUERIES)
+        ]
+    )

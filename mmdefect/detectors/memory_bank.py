@@ -1,7 +1,13 @@
-"""One sensor's memory of good patches; a part scores by its patch farthest from all of them.
+"""One sensor's memory of good patches; a part scores by its patches farthest from all of them.
 
 The recipe is PatchCore's [1]_, with what went wrong elsewhere repaired: every sensor is
-standardised by its own mean and spread, holes match nothing, and maps stay floats.
+standardised by its own median and spread, holes match nothing, and maps stay floats. Two things
+are added, because a part is not everywhere equally regular:
+
+* Features are compressed by asinh. A rivet's edge is a hundred times as strong as a dent; after
+  compression a change counts by how unusual it is for its feature, not by the feature's height.
+* A distance is measured in units of the distance between the good patches around, as the local
+  outlier factor does [2]_: where good parts vary a lot, much is allowed.
 
 The bank is cross-fitted. Each fold of the training parts chooses its own coreset without knowing
 the others, and the bank is their union; leaving a fold's rows out scores its parts as strangers.
@@ -10,6 +16,7 @@ So held-out scores of good parts, which every later scale rests on, cost no seco
 References
 ----------
 .. [1] Roth et al.: Towards total recall in industrial anomaly detection, CVPR 2022.
+.. [2] Breunig et al.: LOF: identifying density-based local outliers, SIGMOD 2000.
 """
 
 from collections.abc import Mapping
@@ -22,8 +29,8 @@ import xarray as xr
 
 from mmdefect.contracts import FeatureExtractor, Scenes, Tensors
 from mmdefect.detectors._coreset import Pool
-from mmdefect.detectors._maps import rows_of, to_pixels
-from mmdefect.detectors._search import nearest
+from mmdefect.detectors._maps import rows_of, to_pixels, worst_mean
+from mmdefect.detectors._search import nearest, spacing
 from mmdefect.errors import NotFittedError
 from mmdefect.features import extractor
 from mmdefect.prediction import new_prediction
@@ -33,6 +40,9 @@ from mmdefect.scene import present_in
 __all__ = ["MemoryBank"]
 
 _FIRST_LOOK = 16
+_LEAST_REACH = 0.3
+_WORST_SHARE = 0.001
+_LEARNT = ("bank", "reach", "center", "spread", "mean", "deviation")
 
 
 class MemoryBank:
@@ -58,6 +68,8 @@ class MemoryBank:
     ----------
     bank_ : Tensor (row, feature), float32
         Standardised patches, fold by fold; empty when no training part had the sensor.
+    reach_ : Tensor (row,), float32
+        The usual distance between good patches around each row.
     starts_ : tuple of int
         Where each fold's rows begin, and the end.
     """
@@ -106,6 +118,9 @@ class MemoryBank:
         kept = [pool.coreset() for pool in track(pools, self.folds, f"coreset of {self.sensor}")]
         self.starts_ = tuple(int(n) for n in np.cumsum([0, *map(len, kept)]))
         self.bank_ = torch.cat([rows for rows in kept if len(rows)] or kept[:1])
+        reach = torch.cat([spacing(rows) for rows in kept])
+        least = _LEAST_REACH * reach.median() if len(reach) else 0.0
+        self.reach_ = reach + least
         return self
 
     def predict(self, scene: xr.Dataset, without: int | None = None) -> xr.Dataset:
@@ -120,8 +135,10 @@ class MemoryBank:
         Returns
         -------
         Dataset
-            ``sensor_map`` (sensor, y, x) and ``sensor_score`` (sensor) of the one sensor: the
-            distance to the nearest good patch, smoothed, and its maximum. NaN without evidence.
+            ``sensor_map`` (sensor, y, x) of the one sensor: the distance to the nearest good
+            patch, in units of the distance between good patches there, smoothed.
+            ``sensor_score`` (sensor): the mean of the map's worst thousandth. NaN without
+            evidence.
 
         Raises
         ------
@@ -130,17 +147,11 @@ class MemoryBank:
         """
         if not hasattr(self, "bank_"):
             raise NotFittedError(f"the memory bank of {self.sensor!r} knows no part; fit it first")
-        bank = self._bank(without)
         valid = scene["valid"].sel(sensor=self.sensor).values
-        if len(bank) and valid.any():
-            rows, believed = self._rows(scene)
-            grid = np.full(believed.shape, np.nan)
-            if len(rows):
-                grid[believed] = nearest(rows, bank)[0].numpy()
-            pixels = to_pixels(grid, valid, self.blur)
-        else:
-            pixels = np.full(valid.shape, np.nan, dtype=np.float32)
-        score = np.nanmax(pixels) if np.isfinite(pixels).any() else np.nan
+        pixels = np.full(valid.shape, np.nan, dtype=np.float32)
+        if valid.any() and len(self._kept(self.bank_, without)):
+            pixels = to_pixels(self._grid(scene, without), valid, self.blur)
+        score = worst_mean(pixels, _WORST_SHARE)
         return new_prediction(scene, [self.sensor], pixels[None], np.array([score]))
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
@@ -158,11 +169,7 @@ class MemoryBank:
         }
         shown = getattr(self.extractor, "scale", None)
         learnt = {"starts": list(self.starts_), "shown": shown and list(shown)}
-        tensors = {
-            "bank": self.bank_.numpy(),
-            "mean": self.mean_.numpy(),
-            "spread": self.spread_.numpy(),
-        }
+        tensors = {name: getattr(self, f"{name}_").numpy() for name in _LEARNT}
         return tensors, settings | learnt
 
     @classmethod
@@ -170,9 +177,8 @@ class MemoryBank:
         """Make the bank that gave this state."""
         own = {k: v for k, v in settings.items() if k not in ("starts", "shown")}
         bank = cls(**own)
-        bank.bank_, bank.mean_, bank.spread_ = (
-            torch.from_numpy(np.array(tensors[name])) for name in ("bank", "mean", "spread")
-        )
+        for name in _LEARNT:
+            setattr(bank, f"{name}_", torch.from_numpy(np.array(tensors[name])))
         bank.starts_ = tuple(settings["starts"])
         if settings["shown"] is not None:
             bank.extractor.scale = tuple(settings["shown"])  # type: ignore[attr-defined]
@@ -182,23 +188,37 @@ class MemoryBank:
         return self.sensor in present_in(scene)
 
     def _standardise(self, frames: list[xr.DataArray]) -> None:
-        """Fix what is shown to the extractor, and each feature's mean and spread."""
+        """Fix what is shown to the extractor, and how each feature is brought to one scale."""
         self.extractor.adapt(frames)
         rows = [rows_of(self.extractor.features(frame))[0] for frame in frames]
         seen = torch.cat(rows) if rows else torch.empty(0, 1)
-        if len(seen) > 1:
-            self.mean_, self.spread_ = seen.mean(0), seen.std(0).clamp_min(1e-6)
-        else:
-            self.mean_, self.spread_ = torch.zeros(seen.shape[1]), torch.ones(seen.shape[1])
+        if len(seen) == 0:
+            seen = torch.zeros(2, seen.shape[1])
+        self.center_ = seen.median(0).values
+        absolute = (seen - self.center_).abs()
+        spread = 1.4826 * absolute.median(0).values
+        self.spread_ = torch.where(spread > 0, spread, absolute.mean(0)).clamp_min(1e-9)
+        compressed = torch.asinh((seen - self.center_) / self.spread_)
+        self.mean_, self.deviation_ = compressed.mean(0), compressed.std(0).clamp_min(1e-6)
 
     def _rows(self, scene: xr.Dataset) -> tuple[torch.Tensor, np.ndarray]:
         """Describe a scene's patches, standardised."""
         rows, believed = rows_of(self.extractor.features(scene[self.sensor]))
-        return (rows - self.mean_) / self.spread_, believed
+        compressed = torch.asinh((rows - self.center_) / self.spread_)
+        return (compressed - self.mean_) / self.deviation_, believed
 
-    def _bank(self, without: int | None) -> torch.Tensor:
-        """Give the bank's rows, less one fold's."""
+    def _grid(self, scene: xr.Dataset, without: int | None) -> np.ndarray:
+        """Score a scene's patches; NaN where a patch is not to be believed."""
+        rows, believed = self._rows(scene)
+        grid = np.full(believed.shape, np.nan)
+        if len(rows):
+            distances, found = nearest(rows, self._kept(self.bank_, without))
+            grid[believed] = (distances / self._kept(self.reach_, without)[found]).numpy()
+        return grid
+
+    def _kept(self, rows: torch.Tensor, without: int | None) -> torch.Tensor:
+        """Give what belongs to the bank's rows, less one fold's."""
         if without is None:
-            return self.bank_
+            return rows
         start, stop = self.starts_[without], self.starts_[without + 1]
-        return torch.cat([self.bank_[:start], self.bank_[stop:]])
+        return torch.cat([rows[:start], rows[stop:]])

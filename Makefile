@@ -1,0 +1,20 @@
+# make demo   sets everything up and inspects the parts of a simulated three-sensor rig
+# make test   sets everything up and runs the tests
+VENV ?= .venv
+DEMO ?= demo
+TRAIN ?= 60
+TEST ?= 60
+
+.PHONY: demo test clean
+
+demo:
+	@.ci/setup $(VENV) "[test]"
+	$(VENV)/bin/mmdefect simulate $(DEMO)/captures --train $(TRAIN) --test $(TEST)
+	$(VENV)/bin/mmdefect evaluate $(DEMO)/captures/card.toml $(DEMO)/captures --features builtin --out $(DEMO)/results
+
+test:
+	@.ci/setup $(VENV) "[test]"
+	$(VENV)/bin/pytest
+
+clean:
+	rm -rf $(VENV) $(DEMO) build *.egg-info
