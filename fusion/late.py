@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from mmdefect.contracts import Detector, Scenes, Tensors
-from mmdefect.errors import MmdefectError, NotFittedError, UnknownNameError
+from mmdefect.errors import MmdefectError, NotFittedError, SceneError, UnknownNameError
 from mmdefect.prediction import new_prediction
 from mmdefect.progress import track
 from mmdefect.registry import load
@@ -28,6 +28,7 @@ __all__ = ["Late"]
 
 _PART_TAIL = 0.2
 _PIXEL_TAIL = 0.01
+_PIXELS = 2_000_000
 _PIXELS_A_SCENE = 2000
 
 
@@ -93,10 +94,19 @@ class Late:
         ------
         MmdefectError
             When there is no scene.
+        SceneError
+            When the scenes lack one of the sensors to use.
         """
         if len(scenes) == 0:
             raise MmdefectError("there is no good part to learn from; one at least was promised")
-        used = self.sensors or tuple(sensors_of(next(iter(scenes))))
+        there = sensors_of(next(iter(scenes)))
+        used = self.sensors or tuple(there)
+        unknown = [name for name in used if name not in there]
+        if unknown:
+            raise SceneError(
+                f"the scenes have no sensor {unknown[0]!r}, which the fusion was told to use; "
+                f"there are: {', '.join(there)}"
+            )
         self.detectors_: dict[str, Detector] = {
             name: self._detector(name, len(used)).fit(scenes) for name in used
         }
@@ -167,7 +177,13 @@ class Late:
             Keys ``SENSOR/NAME``.
         dict
             Of what JSON can hold.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
         """
+        self._check_fitted()
         states = {name: made.state() for name, made in self.detectors_.items()}
         tensors = {
             f"{name}/{key}": array
@@ -204,6 +220,10 @@ class Late:
         fusion.pixel_scales_ = {k: Scale.from_state(v) for k, v in learnt["pixel_scales"].items()}
         return fusion
 
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "detectors_"):
+            raise NotFittedError("the fusion knows no part; fit it first")
+
     def _detector(self, sensor: str, sharing: int) -> Detector:
         """Make one sensor's detector with its share of the bytes."""
         made: Detector = load("detectors", self.detector)(
@@ -220,13 +240,14 @@ class Late:
         rng = np.random.default_rng(self.seed)
         parts: dict[str, list[float]] = {name: [] for name in self.detectors_}
         pixels: dict[str, list[np.ndarray]] = {name: [] for name in self.detectors_}
+        share = max(1, min(_PIXELS_A_SCENE, _PIXELS // len(scenes)))
         for index, scene in enumerate(track(scenes, len(scenes), "scoring held-out good parts")):
             for name, detector in self.detectors_.items():
                 held_out = detector.predict(scene, without=index % self.folds)
                 parts[name].append(float(held_out["sensor_score"].item()))
                 known = held_out["sensor_map"].values
                 known = known[np.isfinite(known)]
-                drawn = rng.integers(known.size, size=_PIXELS_A_SCENE) if known.size else slice(0)
+                drawn = rng.integers(known.size, size=share) if known.size else slice(0)
                 pixels[name].append(known[drawn])
         self.part_scales_ = {name: Scale(_PART_TAIL).fit(scores) for name, scores in parts.items()}
         self.pixel_scales_ = {
@@ -235,8 +256,7 @@ class Late:
 
     def _scored(self, scene: xr.Dataset, without: int | None) -> xr.Dataset:
         """Let every detector score the scene, each timed."""
-        if not hasattr(self, "detectors_"):
-            raise NotFittedError("the fusion knows no part; fit it first")
+        self._check_fitted()
         maps, scores, seconds = [], [], []
         for detector in self.detectors_.values():
             started = time.perf_counter()

@@ -1,16 +1,14 @@
 """Maps of a whole test set on disk, so that memory does not grow with it.
 
 Pixel metrics need every map more than once, and the maps of a test set are far larger than its
-verdicts. They go to one file per category in a temporary folder and are mapped back one at a
-time.
+verdicts. They go to two files per category in a temporary folder and are mapped one capture at a
+time: pages of a mapping that stays open count as memory held.
 """
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-
-_UNKNOWN = 255
 
 
 class MapSpill:
@@ -32,12 +30,11 @@ class MapSpill:
         self, folder: Path, captures: int, names: Sequence[str], size: tuple[int, int]
     ) -> None:
         self.names = tuple(names)
-        self._maps = np.lib.format.open_memmap(
-            folder / "maps.npy", "w+", np.float32, (captures, len(self.names), *size)
-        )
-        self._truth = np.lib.format.open_memmap(
-            folder / "truth.npy", "w+", np.uint8, (captures, *size)
-        )
+        self._maps, self._truth = folder / "maps.npy", folder / "truth.npy"
+        shape = (captures, len(self.names), *size)
+        np.lib.format.open_memmap(self._maps, "w+", np.float32, shape)
+        np.lib.format.open_memmap(self._truth, "w+", np.bool_, (captures, *size))
+        self._known: set[int] = set()
 
     def put(self, index: int, maps: np.ndarray, defect: np.ndarray | None) -> None:
         """Store one capture's maps.
@@ -50,8 +47,10 @@ class MapSpill:
         defect : bool array (y, x) or None
             None where the truth is not known.
         """
-        self._maps[index] = maps
-        self._truth[index] = _UNKNOWN if defect is None else defect
+        np.load(self._maps, mmap_mode="r+")[index] = maps
+        if defect is not None:
+            np.load(self._truth, mmap_mode="r+")[index] = defect
+            self._known.add(index)
 
     def view(self, name: str, indices: Sequence[int]) -> "SpillView":
         """Give one kind of map of chosen captures, leaving out those of unknown truth.
@@ -65,16 +64,14 @@ class MapSpill:
         -------
         SpillView
         """
-        known = [index for index in indices if self._truth[index, 0, 0] != _UNKNOWN]
+        known = [index for index in indices if index in self._known]
         return SpillView(self._maps, self._truth, self.names.index(name), known)
 
 
 class SpillView:
     """Pairs of a map and its truth, read from disk each time they are gone through."""
 
-    def __init__(
-        self, maps: np.ndarray, truth: np.ndarray, column: int, indices: Sequence[int]
-    ) -> None:
+    def __init__(self, maps: Path, truth: Path, column: int, indices: Sequence[int]) -> None:
         self._maps = maps
         self._truth = truth
         self._column = column
@@ -87,4 +84,5 @@ class SpillView:
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Go through map (y, x) and truth (y, x), bool."""
         for index in self._indices:
-            yield np.array(self._maps[index, self._column]), self._truth[index] == 1
+            score_map = np.load(self._maps, mmap_mode="r")[index, self._column]
+            yield np.array(score_map), np.array(np.load(self._truth, mmap_mode="r")[index])

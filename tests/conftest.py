@@ -1,4 +1,4 @@
-"""Shared by all tests: no network, no progress bars, miniatures made once."""
+"""Shared by all tests: no network, no spinning threads, miniatures made once."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

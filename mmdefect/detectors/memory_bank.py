@@ -69,7 +69,7 @@ class MemoryBank:
     bank_ : Tensor (row, feature), float32
         Standardised patches, fold by fold; empty when no training part had the sensor.
     reach_ : Tensor (row,), float32
-        The usual distance between good patches around each row.
+        The usual distance between good patches around each row; 1 where all are the same.
     starts_ : tuple of int
         Where each fold's rows begin, and the end.
     """
@@ -120,7 +120,7 @@ class MemoryBank:
         self.bank_ = torch.cat([rows for rows in kept if len(rows)] or kept[:1])
         reach = torch.cat([spacing(rows) for rows in kept])
         least = _LEAST_REACH * reach.median() if len(reach) else 0.0
-        self.reach_ = reach + least
+        self.reach_ = torch.where(reach + least > 0, reach + least, 1.0)
         return self
 
     def predict(self, scene: xr.Dataset, without: int | None = None) -> xr.Dataset:
@@ -145,8 +145,7 @@ class MemoryBank:
         NotFittedError
             Before ``fit``.
         """
-        if not hasattr(self, "bank_"):
-            raise NotFittedError(f"the memory bank of {self.sensor!r} knows no part; fit it first")
+        self._check_fitted()
         valid = scene["valid"].sel(sensor=self.sensor).values
         pixels = np.full(valid.shape, np.nan, dtype=np.float32)
         if valid.any() and len(self._kept(self.bank_, without)):
@@ -162,7 +161,13 @@ class MemoryBank:
         dict of str to array
         dict
             Of what JSON can hold.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
         """
+        self._check_fitted()
         settings = {
             name: getattr(self, name)
             for name in ("sensor", "features", "share", "bank_bytes", "folds", "blur", "seed")
@@ -184,6 +189,10 @@ class MemoryBank:
             bank.extractor.scale = tuple(settings["shown"])  # type: ignore[attr-defined]
         return bank
 
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "bank_"):
+            raise NotFittedError(f"the memory bank of {self.sensor!r} knows no part; fit it first")
+
     def _sees(self, scene: xr.Dataset) -> bool:
         return self.sensor in present_in(scene)
 
@@ -199,7 +208,9 @@ class MemoryBank:
         spread = 1.4826 * absolute.median(0).values
         self.spread_ = torch.where(spread > 0, spread, absolute.mean(0)).clamp_min(1e-9)
         compressed = torch.asinh((seen - self.center_) / self.spread_)
-        self.mean_, self.deviation_ = compressed.mean(0), compressed.std(0).clamp_min(1e-6)
+        self.mean_ = compressed.mean(0)
+        deviation = compressed.std(0, correction=min(1, len(seen) - 1))
+        self.deviation_ = torch.where(deviation > 1e-6, deviation, 1.0)
 
     def _rows(self, scene: xr.Dataset) -> tuple[torch.Tensor, np.ndarray]:
         """Describe a scene's patches, standardised."""

@@ -52,20 +52,28 @@ def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
         options["model"] = model
     if weights:
         options["weights"] = weights
-    try:
-        pairs = parse_qsl(query, strict_parsing=True) if query else []
-    except ValueError as error:
+    pairs = _pairs(query)
+    if not all(key and value for key, value in pairs) or bool(query) != bool(pairs):
         raise FeatureError(
             f"the features {spec!r} were given; NAME[:MODEL][@FILE][?OPTION=VALUE&...] was promised"
-        ) from error
+        )
     return name, options | {key: _literal(value) for key, value in pairs}
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    """Take OPTION=VALUE&… apart; nothing, when that cannot be done."""
+    try:
+        # a plus is a plus here (1e+3), not the space of a web form
+        return parse_qsl(query.replace("+", "%2B"), keep_blank_values=True, strict_parsing=True)
+    except ValueError:
+        return []
 
 
 def _literal(text: str) -> Any:
     """Read a number, a tuple or a boolean; leave other text as it is."""
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
 
 

@@ -49,12 +49,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # both readers raise whatever their parsers raise
         raise FeatureError(
-            f"'{path.name}' holds no tensors that can be read safely ({error}); safetensors, or "
-            "a .pt file of tensors only, was promised"
+            f"'{path.name}' holds no tensors that can be read safely ({type(error).__name__}); "
+            "safetensors, or a .pt file of tensors only, was promised: save its state_dict"
         ) from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise FeatureError(f"'{path.name}' holds no table of named tensors")
+        raise FeatureError(
+            f"'{path.name}' holds {type(state).__name__}, but a table of named tensors was "
+            "promised: save the model's state_dict"
+        )
     return {
         key: value.float() if value.is_floating_point() else value for key, value in state.items()
     }
@@ -98,7 +101,11 @@ def load_strictly(
     try:
         network.load_state_dict({key: state.get(key, own[key]) for key in own}, strict=True)
     except RuntimeError as error:
-        raise FeatureError(f"the weights do not fit {model!r}: {error}") from error
+        said = str(error).splitlines()[:2][-1].strip().rstrip(".")
+        raise FeatureError(
+            f"the weights do not fit {model!r}: {said}; they are another model's, or it was built "
+            "with other arguments"
+        ) from error
 
 
 def hub_file(model: str) -> Path:
@@ -122,7 +129,10 @@ def hub_file(model: str) -> Path:
     import huggingface_hub
     import timm
 
-    config = timm.models.get_pretrained_cfg(model)
+    try:
+        config = timm.models.get_pretrained_cfg(model)
+    except RuntimeError:  # an unknown tag
+        config = None
     repository = config.hf_hub_id if config is not None else None
     if not repository:
         raise FeatureError(

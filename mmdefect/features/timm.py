@@ -9,8 +9,10 @@
 """
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from functools import cached_property
 from hashlib import sha256
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +56,8 @@ class Timm:
     Raises
     ------
     FeatureError
-        When there is no such model, file or stage, when the weights do not fit, or when they
-        cannot be had; on first use, not on construction.
+        On construction when an option is not of its kind; on first use when there is no such
+        model, file or stage, when the weights do not fit, or when they cannot be had.
 
     References
     ----------
@@ -81,6 +83,10 @@ class Timm:
         self.std = std
         self.construction = construction
         self.scale: tuple[float, float] | None = None
+        _check("stages", stages, Integral, "a stage's index or a tuple of them")
+        _check("size", size, Integral, "a number of pixels", counts=(1,))
+        _check("mean", mean, Real, "one number or a triple", counts=(1, 3))
+        _check("std", std, Real, "one number or a triple", counts=(1, 3))
 
     @cached_property
     def name(self) -> str:
@@ -120,8 +126,8 @@ class Timm:
         reductions = [stage["reduction"] for stage in self.network.feature_info]  # type: ignore[union-attr]
         if self.stages is None:
             chosen = [i for i, stride in enumerate(reductions) if stride in _REDUCTIONS]
-            depth = len(reductions)
-            return chosen if len(set(reductions)) > 1 else [depth // 2, (3 * depth) // 4]
+            depth, several = len(reductions), len(set(reductions)) > 1
+            return chosen if chosen and several else [depth // 2, (3 * depth) // 4]
         if any(not 0 <= stage < len(reductions) for stage in self.stages):
             raise FeatureError(
                 f"stages {list(self.stages)} were asked for, but {self.model!r} has "
@@ -135,8 +141,9 @@ class Timm:
         Parameters
         ----------
         frame : DataArray (…, y, x), float32
-            A measurement; NaN where blind. One channel is repeated to three, and what is not
-            colour is first brought to [0, 1] by ``scale``.
+            A measurement; NaN where blind. What is not colour is first brought to [0, 1] by
+            ``scale``; the first three channels are shown, the last one repeated where there are
+            fewer.
 
         Returns
         -------
@@ -147,8 +154,7 @@ class Timm:
         if frame.attrs["modality"] != "rgb":
             low, high = self.scale or _range([planes])
             planes = ((planes[:3] - low) / (high - low)).clamp(-0.5, 1.5)
-        planes = filled(planes, measured)
-        planes = planes.expand(3, *planes.shape[-2:]) if len(planes) == 1 else planes[:3]
+        planes = filled(planes, measured)[torch.arange(3).clamp(max=len(planes) - 1)]
         with torch.inference_mode():
             grids = [pool_neighbours(grid) for grid in self._forward(planes)]
             finest = max(grids, key=lambda grid: grid.shape[-1]).shape[-2:]
@@ -174,13 +180,20 @@ class Timm:
         sized = torch.nn.functional.interpolate(
             planes[None], size=shape, mode="bilinear", align_corners=False, antialias=True
         )
-        grids: list[Tensor] = self.network.forward_intermediates(  # type: ignore[operator]
-            (sized - mean) / std,
-            indices=self._indices,
-            intermediates_only=True,
-            stop_early=True,
-            output_fmt="NCHW",
-        )
+        try:
+            grids: list[Tensor] = self.network.forward_intermediates(  # type: ignore[operator]
+                (sized - mean) / std,
+                indices=self._indices,
+                intermediates_only=True,
+                stop_early=True,
+                output_fmt="NCHW",
+            )
+        except AssertionError as error:
+            said = str(error).rstrip(".")
+            raise FeatureError(
+                f"{self.model!r} was given {shape[0]}x{shape[1]} pixels, but promises another size "
+                f"({said}); let it take any by '?dynamic_img_size=True', or choose another model"
+            ) from error
         return [grid[0] for grid in grids]
 
     def _built(self, **arguments: Any) -> torch.nn.Module:
@@ -188,16 +201,20 @@ class Timm:
         import timm
 
         if not timm.is_model(self.model.partition(".")[0]):
-            near = timm.list_models(f"*{self.model.partition('_')[0]}*")[:5]
+            near = get_close_matches(self.model, timm.list_models(), 5)
             raise FeatureError(
-                f"timm has no model {self.model!r}" + (f"; near: {', '.join(near)}" if near else "")
+                f"timm has no model {self.model!r}; near: {', '.join(near) or 'none'}; correct the "
+                "name, timm.list_models() knows all"
             )
         try:
             network: torch.nn.Module = timm.create_model(
                 self.model, **arguments, **self.construction
             )
-        except TypeError as error:
-            raise FeatureError(f"{self.model!r} cannot be constructed: {error}") from error
+        except Exception as error:  # the models' constructors raise whatever they like
+            said = str(error).partition("\n")[0]
+            raise FeatureError(
+                f"{self.model!r} cannot be constructed with {self.construction}: {said}"
+            ) from error
         if not hasattr(network, "forward_intermediates"):
             raise FeatureError(f"{self.model!r} gives no intermediate features; choose another")
         return network
@@ -205,6 +222,20 @@ class Timm:
     def _head_keys(self, headless: torch.nn.Module) -> set[str]:
         """Name the parameters that only the classification head has."""
         return set(self._built().state_dict()) - set(headless.state_dict())
+
+
+def _check(
+    name: str, given: object, kind: type, promised: str, counts: Sequence[int] | None = None
+) -> None:
+    """Refuse an option that is not a number of a kind, or as many as are promised."""
+    if given is None:
+        return
+    values = given if isinstance(given, (list, tuple)) else [given]
+    fits = all(isinstance(value, kind) and not isinstance(value, bool) for value in values)
+    if not fits or not values or (counts is not None and len(values) not in counts):
+        raise FeatureError(
+            f"{name} is {given!r}, but {promised} was promised; correct the spec of the features"
+        )
 
 
 def _range(planes: Sequence[Tensor]) -> tuple[float, float]:

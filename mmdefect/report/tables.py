@@ -103,7 +103,8 @@ def console_table(results: Row) -> "Table":
         table.add_column(heading, overflow="fold")
     for heading in ("n", *(column.heading for column in chosen)):
         broken = heading.replace(" ", "\n").replace("@", "\n@").replace("s/capture", "s")
-        table.add_column(broken, justify="right", no_wrap=heading != "image AUROC")
+        wide = 9 if heading == "image AUROC" else None
+        table.add_column(broken, justify="right", no_wrap=True, min_width=wide)
     for row in results["rows"]:
         cells = [Text(row["category"]), Text(row["sensor"]), Text(parts(row).replace(" ", ""))]
         for column in chosen:
