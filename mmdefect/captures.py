@@ -16,9 +16,7 @@ from mmdefect.errors import CardError
 from mmdefect.layout import MASK, Slot
 
 TRAIN_SHARE = 0.7
-FRAME_SUFFIXES = frozenset(
-    ".bmp .h5 .hdf5 .jpeg .jpg .npy .npz .pcd .ply .png .tif .tiff".split()
-)
+FRAME_SUFFIXES = frozenset(".bmp .h5 .hdf5 .jpeg .jpg .npy .npz .pcd .ply .png .tif .tiff".split())
 
 
 class Refusal(NamedTuple):

@@ -244,7 +244,7 @@ class Dataset:
         unknown = [name for name in sensors or [] if name not in self.card.sensors]
         if unknown:
             raise CardError(
-                f"no sensors named {unknown[0]!r}; the card {self.card.name!r} has: "
+                f"no sensors named {str(unknown[0])!r}; the card {self.card.name!r} has: "
                 f"{', '.join(self.card.sensors)}"
             )
         return list(sensors or self.card.sensors)

@@ -66,6 +66,38 @@ def read_hdf5(path: Path, max_bytes: int, key: str | None = None) -> NDArray[Any
         return np.asarray(node[()])
 
 
+def check_hdf5(path: Path, max_bytes: int) -> None:
+    """Refuse a file that another reader had better not open.
+
+    Parameters
+    ----------
+    path : Path
+        An HDF5 or netCDF-4 file.
+    max_bytes : int
+        Limit of the declared size in bytes, of all datasets together.
+
+    Raises
+    ------
+    SensorError
+        When a link leads out of the file, values lie elsewhere, or too much is declared.
+    """
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        for name in file:
+            if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+                raise SensorError(
+                    f"has a link at {name!r}, but everything was promised to lie in its place; "
+                    "copy the dataset into this file"
+                )
+        declared = 0
+        for name in _names(file):
+            _check_own_storage(file[name])
+            _check_chunks(file[name], path.stat().st_size, max_bytes)
+            declared += math.prod(file[name].shape or ()) * file[name].dtype.itemsize
+        check_bytes(declared, max_bytes)
+
+
 def _names(file: Any) -> list[str]:
     """List the datasets that the file itself holds; links are not followed."""
     import h5py

@@ -192,7 +192,10 @@ def _check_mask(mask: np.ndarray, label: str, size: tuple[int, int]) -> None:
     if mask.shape != size:
         raise SensorError(
             f"the mask has {mask.shape[0]}x{mask.shape[1]} pixels, but the reference's "
-            f"{size[0]}x{size[1]} were promised"
+            f"{size[0]}x{size[1]} were promised; draw it on the reference's frame"
         )
     if label == "good" and mask.any():
-        raise SensorError("a mask marks a defect on a part that lies under good; one is wrong")
+        raise SensorError(
+            "a mask marks a defect on a part that lies under good; an empty mask, or none, was "
+            "promised: move the part or remove the mask"
+        )

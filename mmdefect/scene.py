@@ -186,7 +186,9 @@ def check(scene: xr.Dataset) -> xr.Dataset:
     if "valid" not in scene or scene["valid"].dims != ("sensor", "y", "x"):
         raise SceneError("'valid' (sensor, y, x) was promised; build the scene with new_scene")
     if scene.attrs.get("label", "good") not in LABELS:
-        raise SceneError(f"label {scene.attrs['label']!r} was found; there are: {LABELS}")
+        raise SceneError(
+            f"label {str(scene.attrs['label'])!r} was found; there are: {', '.join(LABELS)}"
+        )
     for name in sensors_of(scene):
         _check_measurement(scene, name)
     return scene
@@ -200,23 +202,25 @@ def _check_measurement(scene: xr.Dataset, name: str) -> None:
     modality = frame.attrs.get("modality")
     if modality not in PROMISES:
         raise SceneError(
-            f"{name!r} has the modality {modality!r}; there are: {', '.join(PROMISES)}"
+            f"{name!r} has the modality {str(modality)!r}; there are: {', '.join(PROMISES)}"
         )
     promise = PROMISES[modality]
     if frame.dims != promise.dims:
-        raise SceneError(f"{name!r} has the dims {frame.dims}, but {promise.dims} was promised")
+        raise SceneError(
+            f"{name!r} has the dims {frame.dims}, but {promise.dims} was promised; transpose it"
+        )
     if frame.dtype != np.float32:
-        raise SceneError(f"{name!r} is {frame.dtype}, but float32 was promised")
+        raise SceneError(f"{name!r} is {frame.dtype}, but float32 was promised; convert it")
     if frame.attrs.get("units") not in promise.units:
         raise SceneError(
-            f"{name!r} is in {frame.attrs.get('units')!r}, "
-            f"but {' or '.join(map(repr, promise.units))} was promised"
+            f"{name!r} is in {str(frame.attrs.get('units'))!r}, but "
+            f"{' or '.join(map(repr, promise.units))} was promised; convert it where it is read"
         )
     valid = scene["valid"].sel(sensor=name)
     if bool((measured(frame) != valid).any()):
         raise SceneError(
             f"'valid' disagrees with where {name!r} is finite; NaN exactly where not valid "
-            "was promised"
+            "was promised: build the scene with new_scene"
         )
 
 

@@ -257,12 +257,14 @@ def test_the_truth_is_known_for_good_parts_and_readable_masks_only(lay):
         (
             "plate/test/good/000",
             "mask",
-            "a mask marks a defect on a part that lies under good; one is wrong",
+            "a mask marks a defect on a part that lies under good; an empty mask, or none, was "
+            "promised: move the part or remove the mask",
         ),
         (
             "plate/test/patch/002",
             "mask",
-            f"the mask has {SIDE}x9 pixels, but the reference's {SIDE}x{SIDE} were promised",
+            f"the mask has {SIDE}x9 pixels, but the reference's {SIDE}x{SIDE} were promised; draw "
+            "it on the reference's frame",
         ),
     ]
 

@@ -13,6 +13,7 @@ from mmdefect.registry import load
 RULES = ("sum", "max", "norm", "mean")
 SENSORS = ("rgb", "points", "infrared", "xray")
 NAN = float("nan")
+CHECK = settings(derandomize=True, database=None, deadline=None, max_examples=20)
 
 SHAPLEY = load("explain", "shapley")()
 
@@ -53,7 +54,7 @@ EVIDENCE = st.lists(st.floats(0, 30) | st.just(NAN), min_size=1, max_size=4)
 
 @pytest.mark.parametrize("rule", RULES)
 @given(EVIDENCE)
-@settings(deadline=None, max_examples=30)
+@CHECK
 def test_the_shares_sum_to_the_score(rule, evidence):
     score = float(late(rule).combine(prediction(evidence)["evidence"]))
     assert sum(shares(rule, evidence)) == pytest.approx(0 if np.isnan(score) else score, abs=1e-6)
@@ -64,7 +65,7 @@ def test_the_shares_sum_to_the_score(rule, evidence):
     hnp.arrays(np.float64, (3, 2, 3), elements=st.floats(0, 30) | st.just(NAN)),
     st.lists(st.booleans(), min_size=3, max_size=3),
 )
-@settings(deadline=None, max_examples=20)
+@CHECK
 def test_the_maps_sum_to_the_map_of_the_registered_sensors(rule, maps, on_grid):
     names = SENSORS[:3]
     grids = ["rgb" if on else name for on, name in zip([True, *on_grid[1:]], names, strict=True)]
@@ -80,7 +81,7 @@ def test_the_maps_sum_to_the_map_of_the_registered_sensors(rule, maps, on_grid):
 
 @pytest.mark.parametrize("rule", RULES)
 @given(st.floats(0, 30), st.floats(0, 30))
-@settings(deadline=None, max_examples=20)
+@CHECK
 def test_two_sensors_that_say_the_same_get_the_same(rule, same, other):
     one, _, twin = shares(rule, [same, other, same])
     assert one == pytest.approx(twin, abs=1e-9)
@@ -88,7 +89,7 @@ def test_two_sensors_that_say_the_same_get_the_same(rule, same, other):
 
 @pytest.mark.parametrize("rule", RULES)
 @given(EVIDENCE)
-@settings(deadline=None, max_examples=20)
+@CHECK
 def test_the_order_of_the_sensors_does_not_matter(rule, evidence):
     assert shares(rule, evidence)[::-1] == pytest.approx(shares(rule, evidence[::-1]), abs=1e-9)
 

@@ -259,11 +259,10 @@ def test_a_file_that_holds_something_else_is_refused(saved, tmp_path):
 
 
 def test_an_unknown_model_is_told_the_near_ones():
-    assert refusal("timm:test_eficientnet") == (
-        "timm has no model 'test_eficientnet'; near: test_efficientnet, test_efficientnet_ln, "
-        "test_efficientnet_gn, test_efficientnet_evos, tf_efficientnet_l2; correct the name, "
-        "timm.list_models() knows all"
-    )
+    said = refusal("timm:test_eficientnet")
+    assert said.startswith("timm has no model 'test_eficientnet'; near: test_efficientnet, ")
+    assert said.endswith("; correct the name, timm.list_models() knows all")
+    assert "near: none;" in refusal("timm:000")
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ FLOORS = {
     "captures": 3,
     "contracts": 3,
     "registration": 3,
-    "store": 4,
+    "store": 5,
     "miniature": 3,
     "provenance": 4,
     "spill": 3,

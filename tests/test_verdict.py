@@ -14,6 +14,7 @@ from mmdefect.prediction import VERDICTS
 from mmdefect.verdict import Calibration, conformal_p, conformal_threshold, parts_needed
 
 NAN = float("nan")
+CHECK = settings(derandomize=True, database=None, deadline=None)
 # few distinct values, so that ties are the rule and not the exception
 SCORES = st.lists(st.integers(0, 9).map(float), min_size=0, max_size=40).map(np.array)
 RATES = st.one_of(
@@ -48,6 +49,7 @@ def test_the_threshold_is_the_score_that_the_wanted_rate_reaches_down_to(rate, t
 
 
 @given(SCORES, RATES, st.integers(-1, 10).map(float))
+@CHECK
 def test_above_the_threshold_and_p_at_most_alpha_are_one_thing(good, rate, score):
     threshold = conformal_threshold(good, rate)
     # a rate of k / n is meant as the fraction, so p may exceed its float by a rounding
@@ -59,12 +61,14 @@ def test_above_the_threshold_and_p_at_most_alpha_are_one_thing(good, rate, score
 
 
 @given(SCORES.filter(len), st.integers(-1, 10).map(float), st.integers(-1, 10).map(float))
+@CHECK
 def test_a_higher_score_never_has_a_higher_p_value(good, one, other):
     low, high = sorted((one, other))
     assert conformal_p(high, good) <= conformal_p(low, good)
 
 
 @given(RATES)
+@CHECK
 def test_parts_needed_is_the_first_number_that_gives_a_threshold(rate):
     needed = parts_needed(rate)
     assert conformal_threshold(np.arange(float(needed)), rate) is not None
@@ -219,7 +223,7 @@ def test_an_inspection_says_what_is_wrong_with_how_it_is_used():
 @given(
     st.integers(0, 200), st.integers(0, 60), st.sampled_from([0.2, 0.1, 0.05]), st.integers(0, 5)
 )
-@settings(deadline=None)
+@CHECK
 def test_no_part_both_fits_and_calibrates(good, extra, rate, seed):
     train, aside = list(range(good)), list(range(1000, 1000 + extra))
     fit, calibrate = divide(train, aside, rate, seed)

@@ -133,12 +133,15 @@ class Pool:
     share : float
         The coreset's final size, as a share of all patches ever added.
     seed : int
+    most : int
+        The coreset's largest size: the time of every search grows with it.
     """
 
-    def __init__(self, byte_budget: int, share: float, seed: int) -> None:
+    def __init__(self, byte_budget: int, share: float, seed: int, most: int = 1 << 30) -> None:
         self.byte_budget = byte_budget
         self.share = share
         self.seed = seed
+        self.most = most
         self.added = 0
         self._rows: list[Tensor] = []
 
@@ -166,7 +169,7 @@ class Pool:
         if not self._rows:
             return torch.empty(0, 0)
         wanted = max(1, round(self.share * self.added))
-        return self._reduced(wanted)
+        return self._reduced(min(wanted, self.most))
 
     def _reduced(self, count: int) -> Tensor:
         rows = torch.cat(self._rows)

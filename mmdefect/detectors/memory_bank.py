@@ -42,6 +42,16 @@ __all__ = ["MemoryBank"]
 _FIRST_LOOK = 16
 _LEAST_REACH = 0.3
 _WORST_SHARE = 0.001
+_SETTINGS = (
+    "sensor",
+    "features",
+    "share",
+    "most_rows",
+    "bank_bytes",
+    "folds",
+    "blur",
+    "seed",
+)
 _LEARNT = ("bank", "reach", "center", "spread", "mean", "deviation")
 
 
@@ -56,6 +66,8 @@ class MemoryBank:
         Spec of the feature extractor.
     share : float
         Size of the coreset as a share of all patches.
+    most_rows : int
+        The coreset's largest size: the time of every search grows with it.
     bank_bytes : int
         Bytes of patches held while fitting; the bank is at most as large.
     folds : int
@@ -79,6 +91,7 @@ class MemoryBank:
         sensor: str = "rgb",
         features: str = "builtin",
         share: float = 0.1,
+        most_rows: int = 20_000,
         bank_bytes: int = 256 << 20,
         folds: int = 4,
         blur: float = 0.5,
@@ -87,6 +100,7 @@ class MemoryBank:
         self.sensor = sensor
         self.features = features
         self.share = share
+        self.most_rows = most_rows
         self.bank_bytes = bank_bytes
         self.folds = folds
         self.blur = blur
@@ -108,8 +122,9 @@ class MemoryBank:
         """
         first = islice((s[self.sensor] for s in scenes if self._sees(s)), _FIRST_LOOK)
         self._standardise(list(first))
+        room = self.bank_bytes // self.folds
         pools = [
-            Pool(self.bank_bytes // self.folds, self.share, self.seed + fold)
+            Pool(room, self.share, self.seed + fold, self.most_rows // self.folds)
             for fold in range(self.folds)
         ]
         for index, scene in enumerate(track(scenes, len(scenes), f"learning {self.sensor}")):
@@ -170,7 +185,16 @@ class MemoryBank:
         self._check_fitted()
         settings = {
             name: getattr(self, name)
-            for name in ("sensor", "features", "share", "bank_bytes", "folds", "blur", "seed")
+            for name in (
+                "sensor",
+                "features",
+                "share",
+                "most_rows",
+                "bank_bytes",
+                "folds",
+                "blur",
+                "seed",
+            )
         }
         shown = getattr(self.extractor, "scale", None)
         learnt = {"starts": list(self.starts_), "shown": shown and list(shown)}

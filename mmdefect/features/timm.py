@@ -130,8 +130,8 @@ class Timm:
             return chosen if chosen and several else [depth // 2, (3 * depth) // 4]
         if any(not 0 <= stage < len(reductions) for stage in self.stages):
             raise FeatureError(
-                f"stages {list(self.stages)} were asked for, but {self.model!r} has "
-                f"{len(reductions)}, numbered from 0"
+                f"stages {list(map(int, self.stages))} were asked for, but {self.model!r} has "
+                f"{len(reductions)}, numbered from 0; choose among them"
             )
         return sorted(self.stages)
 

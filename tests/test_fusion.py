@@ -1,0 +1,273 @@
+"""Late fusion: scales and rules by hand, sensors that come and go on planted defects."""
+
+import json
+from itertools import combinations
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from mmdefect.errors import MmdefectError, NotFittedError, SceneError, UnknownNameError
+from mmdefect.fusion import late
+from mmdefect.fusion._rules import RULES
+from mmdefect.fusion._scales import Scale
+from mmdefect.fusion.late import Late
+from mmdefect.scene import new_scene
+
+NAN = float("nan")
+SIDE = 40
+SENSORS = ("rgb", "infrared", "xray")
+PLANTED = (slice(12, 20), slice(20, 28))
+
+# ---------------------------------------------------------------- scales
+
+
+@given(
+    st.lists(st.floats(-1e6, 1e6) | st.just(NAN), max_size=60),
+    st.lists(st.floats(-1e7, 1e7), min_size=2, max_size=20),
+    st.sampled_from([0.2, 0.01]),
+)
+def test_a_scale_is_monotone_and_starts_at_zero(good, scores, tail):
+    scale = Scale(tail).fit(good)
+    evidence = scale.evidence(np.sort(scores))
+    if np.isnan(good).all():
+        assert np.isnan(evidence).all()
+        return
+    assert (np.diff(evidence) >= 0).all()
+    assert scale.evidence(np.nanmin(good)) == 0 <= evidence.min()
+    assert np.isnan(scale.evidence([NAN, 0.0])).tolist() == [True, False]
+
+
+def test_evidence_of_exponential_scores_is_minus_log_p():
+    rng = np.random.default_rng(0)
+    scale = Scale(0.2).fit(rng.exponential(3.0, size=4000))
+    held_out = rng.exponential(3.0, size=4000)
+    evidence = scale.evidence(held_out)
+    assert evidence.dtype == np.float32
+    near = held_out < 18
+    np.testing.assert_allclose(evidence[near], held_out[near] / 3, atol=0.1, rtol=0.1)
+    for level in (1, 2, 4):
+        assert (evidence > level).mean() == pytest.approx(np.exp(-level), rel=0.35)
+
+
+def test_the_tail_goes_on_at_the_mean_excess():
+    good = np.arange(101.0)
+    scale = Scale(0.2).fit(good)
+    assert scale.knots_[-1] == 80
+    assert scale.excess_ == np.arange(1, 21).mean()
+    wanted = -np.log(0.2) + np.array([0, 1, 3])
+    np.testing.assert_allclose(scale.evidence(80 + 10.5 * np.array([0, 1, 3])), wanted, rtol=1e-6)
+    np.testing.assert_allclose(scale.evidence(50.0), -np.log(0.5), rtol=0.01)
+
+
+def test_good_scores_that_are_all_the_same_or_only_two_still_make_a_scale():
+    same = Scale(0.2).fit([5.0] * 9)
+    assert same.evidence([4.0, 5.0]).tolist() == [0, 0]
+    assert 0 < same.evidence(5.1) < same.evidence(6.0) < np.inf
+    two = Scale(0.2).fit([1.0, 2.0])
+    assert two.evidence(1.0) == 0 < two.evidence(1.5) < two.evidence(2.0) < two.evidence(3.0) < 100
+
+
+def test_a_scale_without_good_scores_knows_nothing_and_scales_come_back_from_json():
+    empty = Scale(0.2).fit([NAN, NAN])
+    assert np.isnan(empty.evidence(np.array([[1.0, 2.0]]))).all()
+    assert empty.evidence(np.zeros((2, 3))).shape == (2, 3)
+    scores = np.linspace(-3, 30, 50)
+    for scale in (empty, Scale(0.01).fit(np.random.default_rng(0).gamma(2.0, size=300))):
+        again = Scale.from_state(json.loads(json.dumps(scale.state())))
+        np.testing.assert_array_equal(again.evidence(scores), scale.evidence(scores))
+
+
+# ---------------------------------------------------------------- rules
+
+
+def evidence_of(*rows: list[float]) -> xr.DataArray:
+    return xr.DataArray(np.array(rows), dims=("sensor", "y"))
+
+
+@pytest.mark.parametrize(
+    ("rule", "wanted"),
+    [
+        ("sum", [7, 3, NAN, 0]),
+        ("max", [4, 3, NAN, 0]),
+        ("norm", [5, 3, NAN, 0]),
+        ("mean", [3.5, 3, NAN, 0]),
+    ],
+)
+def test_a_rule_by_hand_and_what_is_not_there_contributes_nothing(rule, wanted):
+    assert set(RULES) == {"sum", "max", "norm", "mean"}
+    evidence = evidence_of([3, 3, NAN, 0], [4, NAN, NAN, NAN])
+    np.testing.assert_array_equal(Late(rule=rule).combine(evidence), wanted)
+    alone = Late(rule=rule).combine(evidence[:0])
+    assert alone.dims == ("y",)
+    assert np.isnan(alone).all()
+
+
+def test_an_unknown_rule_is_told_what_there_is():
+    with pytest.raises(
+        UnknownNameError, match="no fusion rule named 'vote'; there are: max, mean, norm, sum"
+    ):
+        Late(rule="vote")
+
+
+# ---------------------------------------------------------------- late fusion
+
+
+def frame(name: str, shown: np.ndarray) -> xr.DataArray:
+    """What a sensor makes of a pattern: colour, kelvins, or counts of its own."""
+    if name == "rgb":
+        values, dims, unit = np.stack([0.5 + 0.05 * shown] * 3), ("color", "y", "x"), "1"
+    elif name == "xray":
+        values, dims, unit = 1000 + 100 * shown[None], ("energy", "y", "x"), "relative"
+    else:
+        values, dims, unit = 300 + shown, ("y", "x"), "K"
+    coords = {"color": ["red", "green", "blue"]} if name == "rgb" else {}
+    attrs = {"modality": "rgb" if name == "rgb" else name, "units": unit}
+    return xr.DataArray(values.astype(np.float32), dims=dims, coords=coords, attrs=attrs)
+
+
+def scene(seed: int, *, defect: tuple[str, ...] = (), absent: tuple[str, ...] = ()) -> xr.Dataset:
+    """A part seen by three sensors, of which the X-ray lies on a grid of its own."""
+    frames = {}
+    for number, name in enumerate(SENSORS):
+        shown = np.random.default_rng([seed, number]).standard_normal((SIDE, SIDE))
+        if name in defect:
+            shown[PLANTED] += 4.0
+        frames[name] = frame(name, np.full_like(shown, np.nan) if name in absent else shown)
+    grids = {name: "xray" if name == "xray" else "rgb" for name in SENSORS}
+    return new_scene(frames, reference="rgb", grids=grids)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Late:
+    return Late().fit([scene(seed) for seed in range(16)])
+
+
+def test_evidence_of_good_parts_is_comparable_between_sensors(fitted):
+    evidence = np.array([fitted.predict(scene(seed))["evidence"] for seed in range(100, 124)])
+    assert evidence.shape == (24, 3)
+    assert ((0.3 < evidence.mean(0)) & (evidence.mean(0) < 2)).all()
+    maps = [fitted.predict(scene(seed))["evidence_map"] for seed in range(100, 104)]
+    means = xr.concat(maps, "part").mean(["part", "y", "x"])
+    assert ((means > 0.7) & (means < 1.4)).all()
+
+
+def test_a_sensors_unit_has_no_say():
+    def scenes(factor: float) -> list[xr.Dataset]:
+        made = [scene(seed)[["rgb", "xray", "valid"]].sel(sensor=["xray"]) for seed in range(9)]
+        for part in made:
+            part["xray"] = (part["xray"] * factor).assign_attrs(part["xray"].attrs)
+        return made
+
+    small, large = scenes(1.0), scenes(1000.0)
+    told = Late().fit(small[:8]).predict(small[8])
+    same = Late().fit(large[:8]).predict(large[8])
+    np.testing.assert_allclose(same["evidence"], told["evidence"], rtol=0.02)
+    np.testing.assert_allclose(same["evidence_map"], told["evidence_map"], atol=0.3)
+
+
+@pytest.mark.parametrize("sensor", SENSORS)
+def test_a_defect_that_one_sensor_sees_is_found(fitted, sensor):
+    good = [fitted.predict(scene(seed))["image_score"].item() for seed in range(100, 112)]
+    told = fitted.predict(scene(200, defect=(sensor,)))
+    assert told["image_score"].item() > max(good)
+    assert told["evidence"].idxmax().item() == sensor
+    worst = told["anomaly_map"].argmax(["y", "x"])
+    inside = worst["y"].item() in range(12, 20) and worst["x"].item() in range(20, 28)
+    assert inside == (sensor != "xray")
+
+
+def test_pixels_are_combined_on_the_common_grid_and_parts_over_all_sensors(fitted):
+    told, xrayed = fitted.predict(scene(7)), fitted.predict(scene(7, defect=("xray",)))
+    xr.testing.assert_identical(told["anomaly_map"], xrayed["anomaly_map"])
+    assert xrayed["image_score"] > 2 * told["image_score"]
+    on_grid = told["evidence_map"].sel(sensor=["rgb", "infrared"])
+    xr.testing.assert_equal(told["anomaly_map"], fitted.combine(on_grid))
+    xr.testing.assert_equal(told["image_score"], fitted.combine(told["evidence"]))
+
+
+@pytest.mark.parametrize("absent", [c for n in range(4) for c in combinations(SENSORS, n)])
+def test_without_some_sensors_the_rest_is_combined_as_if_there_were_no_more(fitted, absent):
+    whole = fitted.predict(scene(9, defect=("infrared",)))
+    told = fitted.predict(scene(9, defect=("infrared",), absent=absent))
+    rest = [name for name in SENSORS if name not in absent]
+    xr.testing.assert_equal(told["evidence"].sel(sensor=rest), whole["evidence"].sel(sensor=rest))
+    assert np.isnan(told["evidence"].sel(sensor=list(absent))).all()
+    assert np.isnan(told["sensor_score"].sel(sensor=list(absent))).all()
+    on_grid = [name for name in rest if name != "xray"]
+    for key, evidence in (
+        ("image_score", whole["evidence"].sel(sensor=rest)),
+        ("anomaly_map", whole["evidence_map"].sel(sensor=on_grid)),
+    ):
+        np.testing.assert_array_equal(told[key], fitted.combine(evidence))
+    assert np.isnan(told["image_score"]) == (not rest)
+    assert np.isnan(told["anomaly_map"]).all() == (not on_grid)
+
+
+def test_a_fusion_comes_back_from_safetensors_and_json(fitted):
+    tensors, told = fitted.state()
+    again = Late.from_state(load_tensors(save_tensors(tensors)), json.loads(json.dumps(told)))
+    for without in (None, 2):
+        wanted = fitted.predict(scene(9, defect=("rgb",)), without)
+        found = again.predict(scene(9, defect=("rgb",)), without)
+        xr.testing.assert_identical(found.drop_vars("seconds"), wanted.drop_vars("seconds"))
+    assert json.dumps(again.state()[1]) == json.dumps(told)
+
+
+def test_a_held_out_part_is_scored_without_its_own_fold(fitted):
+    for index in range(4):
+        known = fitted.predict(scene(index))["sensor_score"]
+        stranger = fitted.predict(scene(index), without=index)["sensor_score"]
+        assert (stranger > known).all()
+
+
+def test_scales_are_fitted_on_parts_that_the_detectors_had_not_seen(fitted):
+    held_out = np.array([fitted.predict(scene(k), without=k % 4)["evidence"] for k in range(16)])
+    np.testing.assert_array_equal(held_out.min(0), 0)
+    assert ((held_out.mean(0) > 0.6) & (held_out.mean(0) < 1.4)).all()
+
+
+def test_training_parts_may_lack_a_sensor():
+    gaps = Late().fit([scene(k, absent=("infrared",) if k % 3 == 0 else ()) for k in range(12)])
+    good = [gaps.predict(scene(seed))["image_score"].item() for seed in range(100, 106)]
+    assert gaps.predict(scene(200, defect=("infrared",)))["image_score"] > max(good)
+    never = Late().fit([scene(k, absent=("infrared",)) for k in range(8)])
+    told = never.predict(scene(200, defect=("infrared", "rgb")))
+    assert np.isnan(told["evidence"]).values.tolist() == [False, True, False]
+    assert told["image_score"] > never.predict(scene(101))["image_score"]
+    tensors, state = never.state()
+    again = Late.from_state(load_tensors(save_tensors(tensors)), json.loads(json.dumps(state)))
+    assert again.predict(scene(101))["image_score"] == never.predict(scene(101))["image_score"]
+
+
+def test_only_the_chosen_sensors_are_used():
+    chosen = Late(sensors=("infrared",)).fit([scene(seed) for seed in range(8)])
+    told = chosen.predict(scene(9, defect=("rgb",)))
+    assert told["sensor"].values.tolist() == ["infrared"]
+    assert told["image_score"] == chosen.predict(scene(9))["image_score"]
+
+
+def test_a_fusion_without_parts_or_sensors_says_so():
+    with pytest.raises(MmdefectError, match="there is no good part to learn from; one at least"):
+        Late().fit([])
+    with pytest.raises(SceneError, match="no sensor 'sonar'.*there are: rgb, infrared, xray"):
+        Late(sensors=("sonar",)).fit([scene(0)])
+    for ask in (Late.state, lambda fusion: fusion.predict(scene(0))):
+        with pytest.raises(NotFittedError, match="the fusion knows no part; fit it first"):
+            ask(Late())
+
+
+@settings(deadline=None, max_examples=5)
+@given(st.integers(2, 9))
+def test_pixels_kept_for_the_scales_do_not_grow_with_the_number_of_parts(parts):
+    kept = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(late, "_PIXELS", 900)
+        patch.setattr(Scale, "fit", lambda scale, scores: kept.append(len(scores)) or scale)
+        Late(sensors=("infrared",)).fit([scene(seed) for seed in range(parts)])
+    assert kept[0] == parts
+    assert 0.9 * 900 - parts < kept[1] <= 900
