@@ -5,6 +5,7 @@ Commands import what they need when they run, so ``--help`` and completion stay 
 """
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 
 DONE, REFUSALS, NOTHING_DONE = 0, 1, 2
+_WIDTH = 120
 
 
 def _print_version(wanted: bool) -> None:
@@ -52,7 +54,8 @@ def simulate(
 
     with progress_shown():
         card = write_captures(out, train=train, test=test, seed=seed, track=track)
-    typer.echo(f"wrote {train + test} captures; next:\n  mmdefect evaluate {card} {out}")
+    places = f"{shlex.quote(str(card))} {shlex.quote(str(out))}"
+    typer.echo(f"wrote {train + test} captures; next:\n  mmdefect evaluate {places}")
 
 
 @app.command()
@@ -138,7 +141,10 @@ def _tell(results: dict[str, object], out: Path) -> None:
 
     from mmdefect.report import console_table
 
-    Console().print(console_table(results))
+    console = Console()
+    if not console.is_terminal:  # a file or a pipe has no edge at which to break names
+        console.width = max(console.width, _WIDTH)
+    console.print(console_table(results))
     errors = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     for note in results["notes"]:  # type: ignore[attr-defined]
         errors.print(f"note: {note}", style="yellow")

@@ -110,7 +110,14 @@ class Dataset:
         -------
         list of Capture
             Sorted by split, kind and name.
+
+        Raises
+        ------
+        CardError
+            When there is no such category.
         """
+        if category not in self._captures:
+            raise CardError(f"no category {category!r}; there are: {', '.join(self.categories)}")
         captures = self._captures[category]
         return [c for c in captures if c.split == split] if split else captures
 

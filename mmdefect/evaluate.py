@@ -58,7 +58,8 @@ def evaluate(
     dataset = Dataset(card, root, sensors=settings.sensors or None)
     chosen = _categories(dataset, categories)
     folder = _out_folder(Path(out), dataset.root)
-    results = header({**asdict(settings), "card": dataset.card.name, "root": dataset.root.name})
+    told = {**asdict(settings), "sensors": list(settings.sensors)}
+    results = header({**told, "card": dataset.card.name, "root": dataset.root.name})
     results["card"] = {
         name: getattr(dataset.card, name) for name in ("name", "title", "licence", "source")
     }

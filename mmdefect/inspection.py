@@ -100,8 +100,8 @@ class Inspection:
 
     @property
     def smallest_false_alarm(self) -> float:
-        """The smallest rate that the number of calibration parts can promise."""
-        return 1 / (len(self.calibration_.evidence) + 1)
+        """The smallest rate that the calibration parts with any evidence can promise."""
+        return 1 / (int(np.isfinite(self.calibration_.evidence).any(1).sum()) + 1)
 
 
 def divide(

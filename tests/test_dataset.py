@@ -54,9 +54,6 @@ def write_grey(path: Path, picture: np.ndarray) -> None:
     Image.fromarray(picture).save(path)
 
 
-# ---------------------------------------------------------------- finding and splitting
-
-
 def test_captures_come_sorted_with_ids_labels_and_masks(lay):
     test = Dataset("mvtec3d", lay()).captures("plate", "test")
     assert [capture.id for capture in test] == [
@@ -162,9 +159,6 @@ def test_chosen_sensors_are_the_only_ones_looked_at(lay):
     assert registered_in(scene) == ["points"]
     with pytest.raises(CardError, match="no sensors named 'sonar'; the card 'mvtec3d' has: rgb, p"):
         Dataset("mvtec3d", root, sensors=["sonar"])
-
-
-# ---------------------------------------------------------------- scenes
 
 
 def test_a_sensor_that_some_captures_lack_is_nan_and_never_valid_there(lay):
@@ -280,7 +274,25 @@ def test_scenes_can_be_gone_through_again_and_refuse_a_file_once(lay):
     assert len(dataset.refused) == 1
 
 
-# ---------------------------------------------------------------- the manifest
+def test_a_file_that_may_not_be_opened_costs_one_frame(lay, monkeypatch):
+    root = lay()
+    locked = root / "plate/test/good/rgb/000.png"
+    unlocked = Path.open
+
+    def opened(path: Path, *arguments, **options):
+        if path == locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return unlocked(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", opened)
+    dataset = Dataset("mvtec3d", root)
+    train, test = (dataset.captures("plate", split) for split in ("train", "test"))
+    assert dataset.without_copies(test, train) == test
+    assert len(dataset.manifest(test)) == 64
+    assert present_in(dataset.scene(test[0])) == ["points"]
+    (refusal,) = dataset.refused
+    assert refusal.file == "plate/test/good/rgb/000.png"
+    assert "Permission denied" in refusal.why
 
 
 def manifest(root: Path) -> str:

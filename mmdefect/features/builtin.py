@@ -24,7 +24,7 @@ import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, conv2d, pad
+from torch.nn.functional import adaptive_avg_pool2d, conv2d, pad
 
 from mmdefect.features._contrast import contrast_of
 from mmdefect.features._patches import as_patches
@@ -42,7 +42,7 @@ class Builtin:
     Parameters
     ----------
     stride : int
-        Pixels between patches.
+        Pixels between patches, or a little less where it does not divide the picture.
     """
 
     def __init__(self, stride: int = 4) -> None:
@@ -77,7 +77,8 @@ class Builtin:
         described = [*_levels(planes, weight), *_structure(planes[:1], weight)]
         if frame.attrs["modality"] in ("points", "depth"):
             described.append(_blurred(weight, _LEVELS[-1]))
-        grid = avg_pool2d(torch.cat(described)[None], self.stride, ceil_mode=True)[0]
+        size = [-(-side // self.stride) for side in measured.shape]
+        grid = adaptive_avg_pool2d(torch.cat(described), size)
         return as_patches(grid, measured)
 
 

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-_ON_CONSOLE = (
-    "image_auroc", "image_ap", "pixel_auroc", "aupro_30", "recall", "fpr", "seconds_per_capture"
-)  # fmt: skip
+_ON_CONSOLE = ("image_auroc", "pixel_auroc", "aupro_30", "recall", "fpr", "seconds_per_capture")
+_NAME = 20
 
 
 def headline(results: Row) -> str:
@@ -100,7 +99,8 @@ def console_table(results: Row) -> "Table":
         caption="n: good + defective parts; after image AUROC its 95 % interval; s per capture",
     )
     for heading in ("category", "sensor"):
-        table.add_column(heading, overflow="fold")
+        longest = max((len(row[heading]) for row in results["rows"]), default=0)
+        table.add_column(heading, overflow="fold", min_width=min(longest, _NAME))
     for heading in ("n", *(column.heading for column in chosen)):
         broken = heading.replace(" ", "\n").replace("@", "\n@").replace("s/capture", "s")
         wide = 9 if heading == "image AUROC" else None
