@@ -42,16 +42,7 @@ __all__ = ["MemoryBank"]
 _FIRST_LOOK = 16
 _LEAST_REACH = 0.3
 _WORST_SHARE = 0.001
-_SETTINGS = (
-    "sensor",
-    "features",
-    "share",
-    "most_rows",
-    "bank_bytes",
-    "folds",
-    "blur",
-    "seed",
-)
+_SETTINGS = ("sensor", "features", "share", "most_rows", "bank_bytes", "folds", "blur", "seed")
 _LEARNT = ("bank", "reach", "center", "spread", "mean", "deviation")
 
 
@@ -183,19 +174,7 @@ class MemoryBank:
             Before ``fit``.
         """
         self._check_fitted()
-        settings = {
-            name: getattr(self, name)
-            for name in (
-                "sensor",
-                "features",
-                "share",
-                "most_rows",
-                "bank_bytes",
-                "folds",
-                "blur",
-                "seed",
-            )
-        }
+        settings = {name: getattr(self, name) for name in _SETTINGS}
         shown = getattr(self.extractor, "scale", None)
         learnt = {"starts": list(self.starts_), "shown": shown and list(shown)}
         tensors = {name: getattr(self, f"{name}_").numpy() for name in _LEARNT}
@@ -228,9 +207,7 @@ class MemoryBank:
         if len(seen) == 0:
             seen = torch.zeros(2, seen.shape[1])
         self.center_ = seen.median(0).values
-        absolute = (seen - self.center_).abs()
-        spread = 1.4826 * absolute.median(0).values
-        self.spread_ = torch.where(spread > 0, spread, absolute.mean(0)).clamp_min(1e-9)
+        self.spread_ = _spread((seen - self.center_).abs())
         compressed = torch.asinh((seen - self.center_) / self.spread_)
         self.mean_ = compressed.mean(0)
         deviation = compressed.std(0, correction=min(1, len(seen) - 1))
@@ -257,3 +234,26 @@ class MemoryBank:
             return rows
         start, stop = self.starts_[without], self.starts_[without + 1]
         return torch.cat([rows[:start], rows[stop:]])
+
+
+def _spread(absolute: torch.Tensor) -> torch.Tensor:
+    """Give each feature's spread: between that of most patches and that of the busiest.
+
+    The median alone is the background's on a small part before a dark cloth, and then the
+    background's noise counts as much as the part; the 95 % quantile alone is the rivets', and a
+    dent counts nothing. Their geometric mean serves both.
+
+    Parameters
+    ----------
+    absolute : Tensor (row, feature), float32
+        Distances from the median.
+
+    Returns
+    -------
+    Tensor (feature,), float32
+        Positive.
+    """
+    usual = absolute.median(0).values
+    busy = absolute.kthvalue(max(1, round(0.95 * len(absolute))), 0).values
+    spread = (usual * busy).sqrt()
+    return torch.where(spread > 0, spread, absolute.mean(0)).clamp_min(1e-9)
