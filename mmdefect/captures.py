@@ -90,20 +90,38 @@ def find_captures(
         else:
             place[slot.target] = path
     captures = [_capture(card, key, files) for key, files in sorted(found.items())]
+    refused += [
+        Refusal(
+            capture.id,
+            MASK,
+            capture.mask.relative_to(root).as_posix(),
+            "there is no frame of that name; a mask goes by the name of its capture: rename it, "
+            "or say in a card how masks are named",
+        )
+        for capture in captures
+        if capture.mask is not None and not capture.frames
+    ]
     return [capture for capture in captures if capture.frames], refused, unplaced
 
 
 def _slots(card: Card, root: Path) -> Iterator[tuple[Path, Slot | None]]:
     """Give every picture or array, or folder in a file's place, and its place in the card."""
     root_name = root.resolve().name
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    walked: set[str] = set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        walked.add(os.path.realpath(folder))
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".")
+            and os.path.realpath(os.path.join(folder, name)) not in walked
+        )
         dotted = [name for name in folders if Path(name).suffix in FRAME_SUFFIXES]
         for name in sorted([*files, *dotted]):
             path = Path(folder) / name
             slot = card.layout.match(path.relative_to(root).as_posix(), root_name)
-            if not name.startswith(".") and (slot or path.suffix.lower() in FRAME_SUFFIXES):
-                yield path, slot
+            if path.suffix.lower() in FRAME_SUFFIXES and not name.startswith("."):
+                yield path, slot if name.isprintable() else None
 
 
 def _capture(card: Card, key: tuple[str, str, str, str], files: dict[str, Path]) -> Capture:

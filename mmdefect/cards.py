@@ -19,6 +19,8 @@ from typing import Any
 from mmdefect.errors import CardError
 from mmdefect.layout import ANY, MASK, PLACEHOLDERS, SPLITS, Layout
 
+_MOST_BASES = 8
+_RESERVED = {"any", "axis", "color", "defect", "energy", "fused", "grid", "mask", "sensor", "valid"}
 _KEYS = {
     "": {
         "base",
@@ -140,15 +142,25 @@ def read_card(name: str | Path) -> Card:
     CardError
         When there is no such card, or it is not as the grammar wants it.
     """
-    written = _written(str(name))
+    return _card(_written(str(name)), str(name))
+
+
+def _based(written: dict[str, Any], path: Path, depth: int) -> dict[str, Any]:
+    """Lay a card over the one it builds on, which may build on another."""
     base = written.pop("base", None)
-    if base is not None:
-        written = _over(_written(str(base)), written)
-    return _card(written, str(name))
+    if base is None:
+        return written
+    if not isinstance(base, str) or depth == _MOST_BASES:
+        raise CardError(
+            f"{path.name} has the base {base!r}; a card's name or file was promised, and not in "
+            "a circle"
+        )
+    name = base if base in card_names() else str(path.parent / base)
+    return _over(_written(name, depth + 1), written)
 
 
-def _written(name: str) -> dict[str, Any]:
-    """Parse the TOML behind a name."""
+def _written(name: str, depth: int = 0) -> dict[str, Any]:
+    """Parse the TOML behind a name, and behind what it builds on."""
     path = card_folder() / f"{name}.toml" if name in card_names() else Path(name)
     if not path.is_file():
         raise CardError(
@@ -160,7 +172,7 @@ def _written(name: str) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CardError(f"{path.name} is not TOML: {error}") from error
     written.setdefault("name", path.stem)
-    return written
+    return _based(written, path, depth)
 
 
 def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
@@ -200,7 +212,7 @@ def _card(written: dict[str, Any], where: str) -> Card:
         splits={role: _texts(v, f"[splits] {role}", where) for role, v in splits.items()},
         frames=frames,
         sensors=sensors,
-        reference=rig.get("reference", next(iter(sensors))),
+        reference=_texts(rig.get("reference", next(iter(sensors))), "[rig] reference", where)[0],
         registered=_texts(rig.get("registered", []), "[rig] registered", where),
         mask_folders=_texts(rig.get("mask_folders", MASK), "[rig] mask_folders", where),
     )
@@ -241,6 +253,12 @@ def _sensor(name: str, entry: Any, where: str) -> SensorEntry:
 
 def _check_names(card: Card, where: str) -> None:
     """Refuse a rig or a pattern that speaks of sensors the card does not have."""
+    taken = sorted(_RESERVED & set(card.sensors))
+    if taken:
+        raise CardError(
+            f"card {where!r}: a sensor cannot be called {taken[0]!r}, which a scene uses for "
+            "something else; rename it and give its folder in 'folders'"
+        )
     spoken = {card.reference: "[rig] reference"}
     spoken |= dict.fromkeys(card.registered, "[rig] registered")
     spoken |= dict.fromkeys(set(card.frames) - {ANY, MASK}, "[frames]")

@@ -6,6 +6,7 @@ Commands import what they need when they run, so ``--help`` and completion stay 
 
 import os
 import shlex
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -177,4 +178,7 @@ def main() -> None:
         app()
     except MmdefectError as error:
         typer.echo(f"mmdefect: {error}", err=True)
+        raise SystemExit(NOTHING_DONE) from error
+    except Exception as error:  # a mistake of ours must not look like "done, with refusals"
+        traceback.print_exc()
         raise SystemExit(NOTHING_DONE) from error

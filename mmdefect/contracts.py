@@ -95,7 +95,12 @@ class Detector(Protocol):
 
 
 class Fusion(Detector, Protocol):
-    """A detector of several sensors, whose evidences are on one scale."""
+    """A detector of several sensors, whose evidences are on one scale.
+
+    ``sensors`` names them, once it is fitted.
+    """
+
+    sensors: tuple[str, ...]
 
     def combine(self, evidence: xr.DataArray) -> xr.DataArray:
         """Combine evidence (sensor, …) over ``sensor``; NaN contributes nothing."""

@@ -132,7 +132,8 @@ class Dataset:
     def reference(self, category: str) -> str:
         """Name the sensor whose grid the scenes have: the card's, else the first that is there."""
         sensors = self.sensors(category)
-        return self.card.reference if self.card.reference in sensors else sensors[0]
+        on_grid = [self.card.reference, *self.card.registered]
+        return next((name for name in on_grid if name in sensors), sensors[0])
 
     def scenes(self, captures: Iterable[Capture]) -> "CaptureScenes":
         """Give captures as scenes that are read when they are gone through."""
@@ -169,7 +170,7 @@ class Dataset:
             reference=self.reference(capture.category),
             registered=[name for name in self.card.registered if read.get(name) is not None],
             size=size,
-            defect=self._reader.defect(capture, size),
+            defect=self._reader.defect(capture, size) if self._masks_fit(capture) else None,
             attrs={
                 "capture": capture.id,
                 "dataset": self.card.name,
@@ -180,10 +181,16 @@ class Dataset:
             },
         ).assign_coords(grid=("sensor", self._grids(capture.category)))
 
+    def _masks_fit(self, capture: Capture) -> bool:
+        """Tell whether masks, which are drawn on the card's reference, are on the scene's grid."""
+        family = (self.card.reference, *self.card.registered)
+        return capture.label == "good" or self.reference(capture.category) in family
+
     def _grids(self, category: str) -> list[str]:
         """Name each sensor's grid, absent ones included."""
         reference = self.reference(category)
-        on_it = {reference, *self.card.registered}
+        family = {self.card.reference, *self.card.registered}
+        on_it = family if reference in family else {reference}
         return [reference if name in on_it else name for name in self.sensors(category)]
 
     def grid_size(self, category: str) -> tuple[int, int]:

@@ -56,6 +56,12 @@ def evaluate(
     """
     settings = settings or Settings()
     dataset = Dataset(card, root, sensors=settings.sensors or None)
+    unknown = sorted(set(settings.features) - set(dataset.card.sensors))
+    if unknown:
+        raise CardError(
+            f"features are given for {unknown[0]!r}; the card has: "
+            f"{', '.join(dataset.card.sensors)}"
+        )
     chosen = _categories(dataset, categories)
     folder = _out_folder(Path(out), dataset.root)
     told = {**asdict(settings), "sensors": list(settings.sensors)}
@@ -77,7 +83,8 @@ def evaluate(
                 failures.append(error)
                 dataset.refused.append(Refusal(category, "", "", str(error)))
             _tell(results, dataset)
-            write_json(folder / "results.json", results)
+            if len(failures) <= number:
+                write_json(folder / "results.json", results)
         if len(failures) == len(chosen):
             raise failures[0]
         _write_report(results, folder, pictures)
@@ -91,7 +98,7 @@ def _categories(dataset: Dataset, wanted: Sequence[str]) -> list[str]:
         raise CardError(
             f"no category named {unknown[0]!r}; there are: {', '.join(dataset.categories)}"
         )
-    return list(wanted) or dataset.categories
+    return list(dict.fromkeys(wanted)) or dataset.categories
 
 
 def _out_folder(out: Path, root: Path) -> Path:

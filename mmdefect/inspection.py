@@ -61,10 +61,9 @@ class Inspection:
         """
         self.fusion.fit(scenes)
         evidence, scores = [], []
-        sensors: tuple[str, ...] = ()
+        sensors = tuple(self.fusion.sensors)
         for scene in track(calibration, len(calibration), "calibrating on good parts"):
             prediction = self.fusion.predict(scene)
-            sensors = tuple(str(name) for name in prediction["sensor"].values)
             evidence.append(prediction["evidence"].values)
             scores.append(prediction["sensor_score"].values)
         shape = (len(evidence), len(sensors))
@@ -100,8 +99,9 @@ class Inspection:
 
     @property
     def smallest_false_alarm(self) -> float:
-        """The smallest rate that the calibration parts with any evidence can promise."""
-        return 1 / (int(np.isfinite(self.calibration_.evidence).any(1).sum()) + 1)
+        """The smallest rate that can be promised for a part that lacks no usable sensor."""
+        used = self.calibration_.usable(self.calibration_.sensors, self.false_alarm)
+        return 1 / (len(self.calibration_.fused(used)) + 1)
 
 
 def divide(

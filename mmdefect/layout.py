@@ -3,8 +3,9 @@
 A pattern is a path with placeholders ``{category} {split} {kind} {sensor} {capture}``; a part in
 square brackets may be absent; without a file ending every ending is taken. Patterns are kept by
 what they lead to: a sensor's name, ``mask``, or ``any`` for patterns that hold ``{sensor}``.
-Several are tried in turn. Names of splits are reserved; names of sensors are not, because "color"
-is a kind of defect as often as a camera's folder.
+The first that fits counts, but a reading in which a kind has no sensor's name goes before one in
+which it has: "color" is a kind of defect as often as a camera's folder. Names of splits are
+reserved.
 """
 
 import re
@@ -73,20 +74,30 @@ class Layout:
             None for a file that is no frame and no mask. ``split`` is empty where the pattern
             leaves it out.
         """
-        for key, expression in self._patterns:
-            found = expression.match(relative)
-            if found is None:
-                continue
-            parts = {name: text or "" for name, text in found.groupdict().items()}
-            split = parts.get("split", "")
-            return Slot(
-                category=parts.get("category") or root_name,
-                split=self._roles.get(split, split),
-                kind=parts.get("kind", ""),
-                capture=parts["capture"],
-                target=key if key != ANY else self._targets[parts["sensor"]],
-            )
-        return None
+        slots = [
+            self._slot(key, found.groupdict(""), root_name)
+            for key, expression in self._patterns
+            if (found := expression.match(relative)) is not None
+        ]
+        return min(slots, key=self._oddity, default=None)
+
+    def _slot(self, key: str, parts: dict[str, str], root_name: str) -> Slot:
+        """Make a place of the parts of a path."""
+        split = parts.get("split", "")
+        return Slot(
+            category=parts.get("category") or root_name,
+            split=self._roles.get(split, split),
+            kind=parts.get("kind", ""),
+            capture=parts["capture"],
+            target=key if key != ANY else self._targets[parts["sensor"]],
+        )
+
+    def _oddity(self, slot: Slot) -> int:
+        """Rank a reading: a kind that goes by the name of a sensor or of masks is unlikely."""
+        target = self._targets.get(slot.kind)
+        if target is None:
+            return 0
+        return 2 if target == MASK or slot.kind == target else 1
 
     def path(self, slot: Slot, suffix: str) -> str:
         """Write the path of a place: the grammar read backwards.

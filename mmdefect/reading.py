@@ -83,7 +83,7 @@ class FrameReader:
         key = (captures[0].category, name)
         if key not in self._sizes:
             votes: Counter[tuple[int, int]] = Counter()
-            for capture in captures:
+            for capture in sorted(captures, key=lambda c: c.split == "test"):
                 frame = self._read(capture, name)
                 if frame is not None:
                     votes[frame.sizes["y"], frame.sizes["x"]] += 1

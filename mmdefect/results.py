@@ -11,7 +11,7 @@ import platform
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +75,12 @@ def rows_of_category(
 
 def _threshold(calibration: Calibration, name: str, false_alarm: float) -> float | None:
     """Find the threshold of one sensor's own scores, or of all sensors' evidence."""
-    good = calibration.fused(_taught(calibration)) if name == FUSED else calibration.of_sensor(name)
+    good = (
+        calibration.fused(calibration.usable(calibration.sensors, false_alarm))
+        if name == FUSED
+        else calibration.of_sensor(name)
+    )
     return conformal_threshold(good, false_alarm)
-
-
-def _taught(calibration: Calibration) -> list[str]:
-    """List the sensors that good parts taught something about."""
-    seen = np.isfinite(calibration.evidence).any(0)
-    return [name for name, known in zip(calibration.sensors, seen, strict=True) if known]
 
 
 def _row(
@@ -198,8 +196,8 @@ def header(settings: Row) -> Row:
     -------
     dict
     """
-    versions = {"python": platform.python_version()}
-    versions |= {name: version(name) for name in _LIBRARIES}
+    versions: dict[str, str | None] = {"python": platform.python_version()}
+    versions |= {name: _version(name) for name in _LIBRARIES}
     return {
         "schema": SCHEMA,
         "mmdefect": __version__,
@@ -218,6 +216,14 @@ def header(settings: Row) -> Row:
         "refused": [],
         "notes": [],
     }
+
+
+def _version(library: str) -> str | None:
+    """Give a library's version; None where it is not installed."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
 
 
 def write_json(path: Path, results: Row) -> None:

@@ -185,6 +185,8 @@ def check(scene: xr.Dataset) -> xr.Dataset:
             raise SceneError(f"the scene has no coordinate {coordinate!r}; build it with new_scene")
     if "valid" not in scene or scene["valid"].dims != ("sensor", "y", "x"):
         raise SceneError("'valid' (sensor, y, x) was promised; build the scene with new_scene")
+    if "reference" not in scene.attrs:
+        raise SceneError("the attribute 'reference' was promised; build the scene with new_scene")
     if scene.attrs.get("label", "good") not in LABELS:
         raise SceneError(
             f"label {str(scene.attrs['label'])!r} was found; there are: {', '.join(LABELS)}"

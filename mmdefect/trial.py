@@ -140,6 +140,8 @@ class Trial:
         if unused:
             self._note(f"{unused} defective captures outside the test split are not learnt from")
         fit, calibrate = divide(good, extra_good, self.settings.false_alarm, self.settings.seed)
+        calibrate = self.dataset.without_copies(calibrate, fit)
+        test = self.dataset.without_copies(test, [*fit, *calibrate])
         if not fit or not test:
             missing = "good part to learn from" if not fit else "part to test"
             raise CardError(
@@ -147,8 +149,7 @@ class Trial:
                 f"{', '.join(self.dataset.card.good)}, splits are "
                 f"{', '.join(sorted({c.split for c in self.dataset.captures(self.category)}))}"
             )
-        calibrate = self.dataset.without_copies(calibrate, fit)
-        return fit, calibrate, self.dataset.without_copies(test, [*fit, *calibrate])
+        return fit, calibrate, test
 
     def _features(self) -> dict[str, str]:
         """Name every sensor's features: the caller's choice, else the best that can be had."""
@@ -221,9 +222,11 @@ class Trial:
                 f"{self.settings.false_alarm:g} was asked for: every verdict is 'refer'"
             )
         calibration = self.inspection.calibration_
+        used = calibration.usable(calibration.sensors, self.settings.false_alarm)
         for column, name in enumerate(calibration.sensors):
-            if not np.isfinite(calibration.evidence[:, column]).any():
-                self._note(f"{name} was in no good part and has no say in the verdict")
+            had = int(np.isfinite(calibration.evidence[:, column]).sum())
+            if had == 0 or name not in used:
+                self._note(f"{name} has no say in the verdict: {had} calibration parts have it")
 
     def _note(self, text: str) -> None:
         self.dataset.notes.append(f"{self.category}: {text}")

@@ -17,6 +17,7 @@ References
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 import xarray as xr
@@ -129,6 +130,32 @@ class Calibration:
             self._fused[key] = self.combine(labelled).values
         return self._fused[key]
 
+    def usable(self, present: Sequence[str], false_alarm: float) -> tuple[str, ...]:
+        """Choose the sensors that a verdict can rest on.
+
+        Parameters
+        ----------
+        present : sequence of str
+            The sensors that have evidence.
+        false_alarm : float
+            The wanted rate.
+
+        Returns
+        -------
+        tuple of str
+            All that are present, where enough calibration parts had them all; else the largest
+            set of them of which that is true, so that one sensor that good parts hardly ever had
+            does not take the verdict from the others; else all. The choice looks at presence
+            only, never at a score, so the guarantee stays.
+        """
+        here = [name for name in self.sensors if name in present]
+        for size in range(len(here), 0, -1):
+            sets = combinations(here, size)
+            largest = max(sets, key=lambda names: len(self.fused(names)))
+            if len(self.fused(largest)) >= parts_needed(false_alarm):
+                return largest
+        return tuple(here)
+
     def of_sensor(self, sensor: str) -> np.ndarray:
         """Give one sensor's own scores of the calibration parts that had it.
 
@@ -162,8 +189,12 @@ class Calibration:
             if np.isfinite(prediction["evidence"].sel(sensor=name))
         ]
         judged = prediction.copy()
-        good = self.fused(present) if present else np.empty(0)
-        score = float(prediction["image_score"].item())
+        used = self.usable(present, false_alarm)
+        if len(used) < len(present):
+            judged["evidence"] = judged["evidence"].where(judged["sensor"].isin(used))
+            judged["image_score"] = self.combine(judged["evidence"])
+        good = self.fused(used) if used else np.empty(0)
+        score = float(judged["image_score"].item())
         judged["p_value"] = conformal_p(score, good)
         alone = [self._alone(prediction, name, false_alarm) for name in self.sensors]
         judged["sensor_p_value"] = ("sensor", [p for p, _ in alone])

@@ -122,7 +122,6 @@ BAD = {
     ),
     "pickled": ("rgb", ".npy", saved(np.array([[print]], object)), "of type object, but real num"),
     "other files' bytes": ("rgb", ".h5", external(), "in other files .* but a frame lies in its"),
-    "a text file": ("rgb", ".txt", b"0.1 0.2", "ends with '.txt', but one of .png"),
     "blind everywhere": ("points", ".tiff", cloud(CLOUD * np.nan), "no pixel holds a measurement"),
     "holes only": ("points", ".tiff", cloud(CLOUD * 0), "no pixel holds a measurement; a frame"),
     "two channels": ("points", ".tiff", cloud(CLOUD[..., :2]), "array of shape .* and 3 channels"),

@@ -40,6 +40,8 @@ def test_a_path_matches_the_place_it_was_written_for(name: str) -> None:
         ("train/good/rgb/000.png", ("root", "train", "good", "000", "rgb")),
         ("good/ir/1.tiff", ("root", "", "good", "1", "infrared")),
         ("capsule/test/color/rgb/000.png", ("capsule", "test", "color", "000", "rgb")),
+        ("a/test/infrared/color/001.png", ("a", "test", "color", "001", "infrared")),
+        ("a/test/mask/color/001.png", ("a", "test", "color", "001", "mask")),
         ("rgb/scratch/1.jpg", ("root", "", "scratch", "1", "rgb")),
         ("x/rgb/test/hole/3.jpg", ("x", "test", "hole", "3", "rgb")),
         ("cap/val/ok/x-ray/a.b.tiff", ("cap", "calibration", "ok", "a.b", "xray")),
@@ -107,6 +109,12 @@ WRONG = {
         '[frames]\nrgb = "{sensor}/{capture}.png"\n[sensors.rgb]',
         "belongs in the patterns of 'any'",
     ),
+    "a name that a scene uses": (
+        "c.toml",
+        'base = "folder"\n[sensors.valid]\nadapter = "rgb"',
+        "cannot be called 'valid'",
+    ),
+    "a base in a circle": ("c.toml", 'base = "c.toml"', "not in a circle"),
     "good is no text": ("c.toml", 'base = "folder"\ngood = 3', "good must be a text"),
 }
 

@@ -42,7 +42,15 @@ def members(kind: str) -> set[str]:
 def test_every_kind_has_a_protocol_and_a_plug_in():
     assert set(PROTOCOLS) == set(KINDS)
     assert {kind for kind, _ in EVERY} == set(KINDS)
-    assert members("fusion") == {"folds", "fit", "predict", "state", "from_state", "combine"}
+    assert members("fusion") == {
+        "combine",
+        "fit",
+        "folds",
+        "from_state",
+        "predict",
+        "sensors",
+        "state",
+    }
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY)

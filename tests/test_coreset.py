@@ -112,7 +112,7 @@ def test_a_coreset_is_the_promised_share_of_all_that_was_added(share, size):
 
 
 def test_the_share_counts_what_a_full_pool_let_go_and_a_coreset_has_a_largest_size():
-    pool = Pool(byte_budget=400 * 16, share=0.05, seed=0)
+    pool = Pool(byte_budget=3 * 400 * 16, share=0.05, seed=0)
     capped = Pool(byte_budget=1 << 20, share=0.05, seed=0, most=70)
     for rows in drifting():
         pool.add(rows)

@@ -342,3 +342,39 @@ def test_an_evaluation_leaves_the_data_set_untouched(lay, tmp_path):
         "results.json",
         "results.md",
     }
+
+
+def test_a_card_may_build_on_a_card_that_builds_on_another(tmp_path, miniature):
+    (tmp_path / "plant.toml").write_text('base = "folder"\n[sensors.infrared]\nscale = 2.0\n')
+    (tmp_path / "line.toml").write_text('base = "plant.toml"\ntitle = "line 3"\n')
+    card = read_card(tmp_path / "line.toml")
+    assert card.title == "line 3"
+    assert card.sensors["infrared"].options["scale"] == 2.0
+    assert card.sensors["rgb"].folders == read_card("folder").sensors["rgb"].folders
+
+
+def test_without_its_reference_a_sensor_of_another_grid_has_no_truth(miniature):
+    dataset = Dataset("folder", miniature("folder"), sensors=["infrared", "xray"])
+    defect = next(c for c in dataset.captures("plate", "test") if c.label == "defect")
+    scene = dataset.scene(defect)
+    assert "defect" not in scene
+    assert scene["grid"].values.tolist() == ["infrared", "xray"]
+
+
+def test_a_side_car_file_does_not_displace_its_picture(tmp_path):
+    write_miniature(read_card("mvtec3d"), tmp_path, train=3, test=2)
+    frames = sorted(tmp_path.rglob("*.png"))
+    for path in frames:
+        path.with_suffix(".json").write_text("{}")
+    dataset = Dataset("folder", tmp_path, sensors=["rgb"])
+    assert not dataset.refused
+    assert all(c.frames["rgb"].suffix == ".png" for c in dataset.captures("plate"))
+
+
+def test_a_mask_without_a_capture_is_listed(tmp_path):
+    write_miniature(read_card("mvtec3d"), tmp_path, train=3, test=2)
+    mask = next(tmp_path.rglob("gt/*.png"))
+    mask.rename(mask.with_name("000_mask.png"))
+    (refusal,) = Dataset("mvtec3d", tmp_path).refused
+    assert refusal.sensor == "mask"
+    assert "there is no frame of that name" in refusal.why

@@ -155,11 +155,20 @@ def test_every_sensor_has_a_p_value_and_a_verdict_of_its_own(calibration):
 
 
 def test_too_few_parts_for_the_rate_make_refer_without_a_threshold(calibration):
-    judged = calibration.judge(prediction(100.0, 100.0), 0.1)  # eight parts had both
+    judged = calibration.judge(prediction(100.0, 100.0), 0.05)  # eight parts had both
     assert judged.attrs["verdict"] == "refer"
     assert "threshold" not in judged.attrs
     assert judged["p_value"].item() == pytest.approx(1 / 9)
-    assert judged["sensor_verdict"].values.tolist() == ["defect", "refer"]
+    assert judged["sensor_verdict"].values.tolist() == ["refer", "refer"]
+
+
+def test_a_sensor_that_good_parts_hardly_had_does_not_take_the_verdict_from_the_others(calibration):
+    judged = calibration.judge(prediction(8.5, 100.0), 0.1)  # nine parts had rgb, eight both
+    assert calibration.usable(("points", "rgb"), 0.1) == ("rgb",)
+    assert judged.attrs["verdict"] == "defect"
+    assert judged["p_value"].item() == pytest.approx(1 / 10)
+    assert judged["image_score"].item() == pytest.approx(8.5)
+    assert np.isnan(judged["evidence"].values[1])
 
 
 def test_a_capture_without_any_evidence_is_not_inspectable(calibration):
@@ -188,6 +197,8 @@ def test_judging_leaves_the_prediction_as_it_was(calibration):
 
 class Echo:
     """A fusion whose evidence is what the scene says, and which remembers what it was shown."""
+
+    sensors = ("rgb", "points")
 
     def fit(self, scenes):
         self.seen = list(scenes)

@@ -22,6 +22,7 @@ from torch import Tensor
 
 _BLOCK = 256
 _PROJECTED = 128
+_COPIES = 3  # of its rows that a reduction holds at once
 
 
 def k_center(rows: Tensor, count: int, seed: int = 0) -> Tensor:
@@ -154,7 +155,7 @@ class Pool:
         """
         self.added += len(rows)
         self._rows.append(rows)
-        room = max(2, self.byte_budget // (4 * rows.shape[1]))
+        room = max(2, self.byte_budget // (_COPIES * 4 * rows.shape[1]))
         if sum(map(len, self._rows)) > room:
             self._rows = [self._reduced(room // 2)]
 

@@ -16,6 +16,7 @@ from mmdefect.features._patches import planes_of
 
 _PLANE_ROUNDS = 8
 _TUKEY = 4.685
+_LEAST_SPREAD = 0.01
 
 
 def contrast_of(frame: xr.DataArray) -> tuple[Tensor, Tensor]:
@@ -78,12 +79,14 @@ def height_above_plane(planes: Tensor, measured: Tensor) -> Tensor:
         across = [index.astype(np.float64) for index in reversed(np.nonzero(where))]
     design = np.column_stack([axis - axis.mean() for axis in across] + [np.ones(len(z))])
     weights = np.ones(len(z))
+    least = max(_LEAST_SPREAD * float(z.std()), 1e-9)
     for _ in range(_PLANE_ROUNDS):
         weighted = design * weights[:, None]
         solution = np.linalg.lstsq(weighted.T @ design, weighted.T @ z, rcond=None)[0]
         residual = z - design @ solution
-        spread = 1.4826 * np.median(np.abs(residual - np.median(residual)))
-        scaled = residual / (_TUKEY * max(spread, 1e-9))
+        middle = np.median(residual)
+        spread = 1.4826 * np.median(np.abs(residual - middle))
+        scaled = (residual - middle) / (_TUKEY * max(spread, least))
         weights = np.where(np.abs(scaled) < 1, (1 - scaled**2) ** 2, 0.0)
     slope = 1.0 if len(planes) == 1 else float(np.hypot(1.0, np.hypot(*solution[:2])))
     height = np.full(measured.shape, np.nan, dtype=np.float32)

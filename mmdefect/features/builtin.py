@@ -77,8 +77,8 @@ class Builtin:
         described = [*_levels(planes, weight), *_structure(planes[:1], weight)]
         if frame.attrs["modality"] in ("points", "depth"):
             described.append(_blurred(weight, _LEVELS[-1]))
-        size = [-(-side // self.stride) for side in measured.shape]
-        grid = adaptive_avg_pool2d(torch.cat(described), size)
+        height, width = (-(-side // self.stride) for side in measured.shape)
+        grid = adaptive_avg_pool2d(torch.cat(described), (height, width))
         return as_patches(grid, measured)
 
 
