@@ -118,7 +118,11 @@ class MemoryBank:
             Pool(room, self.share, self.seed + fold, self.most_rows // self.folds)
             for fold in range(self.folds)
         ]
-        for index, scene in enumerate(track(scenes, len(scenes), f"learning {self.sensor}")):
+        for index, scene in enumerate(
+            track(
+                scenes, len(scenes), f"learning {self.sensor}, at most {self.bank_bytes >> 20} MiB"
+            )
+        ):
             if self._sees(scene):
                 pools[index % self.folds].add(self._rows(scene)[0])
         kept = [pool.coreset() for pool in track(pools, self.folds, f"coreset of {self.sensor}")]
