@@ -2,7 +2,6 @@
 
 import struct
 import zlib
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -15,7 +14,6 @@ from PIL import Image
 from mmdefect.errors import SensorError
 from mmdefect.frames import read_array, read_mask
 
-THERMAL = Path(__file__).resolve().parents[2] / "shared/data/formats/example_radiometric.tiff"
 COLOURS = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
 
 
@@ -122,11 +120,10 @@ def test_channels_of_a_tiff_come_last_however_they_lie(tmp_path, tile, planar, c
     assert np.array_equal(read_array(path), colours)
 
 
-def test_a_real_thermal_frame_reads_as_pillow_shows_it():
-    if not THERMAL.exists():
-        pytest.skip(f"{THERMAL.name} is not here: it lies in shared/data beside the checkout")
-    read = read_array(THERMAL)
-    with Image.open(THERMAL) as image:
+def test_a_real_thermal_frame_reads_as_pillow_shows_it(shared_folder):
+    thermal = shared_folder / "data" / "formats" / "example_radiometric.tiff"
+    read = read_array(thermal)
+    with Image.open(thermal) as image:
         assert np.array_equal(read, np.asarray(image))
     assert (read.shape, read.dtype) == ((512, 640), np.uint16)
     assert 250 < 0.04 * np.median(read) < 320
