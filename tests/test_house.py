@@ -35,7 +35,7 @@ FLOORS = {
     "spill": 3,
     "metrics": 3,
     "verdict": 3,
-    "simulate": 3,
+    "simulate": 4,
     "features": 4,
     "reading": 5,
     "detectors": 5,

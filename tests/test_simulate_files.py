@@ -1,4 +1,4 @@
-"""The simulated rig's files: same seed same bytes, resumption, and folders that are refused."""
+"""The simulated station's files: same seed same bytes, resumption, and folders that are refused."""
 
 import json
 import tomllib
@@ -11,18 +11,22 @@ import pytest
 import tifffile
 from PIL import Image
 
+from mmdefect import Dataset
 from mmdefect.errors import CardError
-from mmdefect.simulate import KINDS, Capture, render_capture, simulate
-from mmdefect.simulate.writing import plan
+from mmdefect.registration import read_rig
+from mmdefect.simulate import PRODUCTS, SENSORS, Capture, render_capture, simulate
+from mmdefect.simulate.station import station
+from mmdefect.simulate.writing import plan, shown_kinds
 
-DEFECTS = KINDS[1:]
-SENSORS = ("rgb", "points", "infrared")
+ASKED = {"products": ["panel"], "train": 2, "test": 10, "seed": 3, "size": 64}
+DEFECTS = shown_kinds(PRODUCTS["panel"])
+ENDINGS = {"rgb": "tiff", "points": "pcd", "infrared": "png", "xray": "png"}
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("rig") / "set"
-    simulate(out, train=2, test=10, seed=3, size=64)
+    simulate(out, **ASKED)
     return out
 
 
@@ -30,17 +34,17 @@ def contents(out: Path) -> dict[str, bytes]:
     return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()}
 
 
-def test_the_same_seed_gives_the_same_bytes(written: Path, tmp_path: Path) -> None:
-    simulate(tmp_path / "again", train=2, test=10, seed=3, size=64)
-    assert contents(tmp_path / "again") == contents(written)
-
-
-def test_a_capture_does_not_depend_on_how_many_there_are(written: Path, tmp_path: Path) -> None:
-    simulate(tmp_path / "more", train=3, test=20, seed=3, size=64)
-    more = contents(tmp_path / "more")
-    few = {name: raw for name, raw in contents(written).items() if name.startswith("panel")}
-    assert few.items() <= more.items()
-    assert len(more) > len(few)
+def test_a_capture_does_not_depend_on_how_many_or_which_others_there_are(
+    written: Path, tmp_path: Path
+) -> None:
+    more = {**ASKED, "train": 3, "kinds": ["dent", "void"], "products": ["bracket", "panel"]}
+    simulate(tmp_path / "more", **more)
+    known = {name: raw for name, raw in contents(written).items() if name.startswith("panel")}
+    found = contents(tmp_path / "more")
+    shared = known.keys() & found.keys()
+    assert {name.split("/")[2] for name in shared} == {"good", "dent"}
+    assert {name: known[name] for name in shared} == {name: found[name] for name in shared}
+    assert any(name.startswith("bracket/test/void/xray") for name in found)
 
 
 def test_every_capture_of_a_data_set_is_another_part(written: Path) -> None:
@@ -49,62 +53,112 @@ def test_every_capture_of_a_data_set_is_another_part(written: Path) -> None:
     assert len(seeds) == len(truth["captures"]) == 12
 
 
-def test_what_is_written_is_what_was_rendered(written: Path) -> None:
-    job = next(job for job in plan(2, 10) if job.kind == "dent")
-    capture = render_capture("dent", seed=3, index=job.index, size=64)
-    files = job.files(written)
-    points = tifffile.imread(files["points"])
-    assert points.dtype == np.float32
-    assert points.shape == (64, 64, 3)
-    hole = np.isnan(capture.points[..., 2])
-    assert hole.any()
-    assert np.all(points[hole] == 0)
-    np.testing.assert_array_equal(points[~hole], capture.points[~hole])
-    counts = np.asarray(Image.open(files["infrared"]))
+def test_what_is_written_is_what_was_rendered_and_what_is_read(written: Path) -> None:
+    job = next(job for job in plan(PRODUCTS["panel"], 2, 10) if job.kind == "dent")
+    capture = render_capture("panel", "dent", seed=3, index=job.index, size=64)
+    folder = written / "panel" / "test" / "dent"
+    np.testing.assert_array_equal(tifffile.imread(folder / "rgb/000.tiff"), capture.frames["rgb"])
+    counts = np.asarray(Image.open(folder / "infrared/000.png"))
+    kelvin = capture.frames["infrared"]
     assert counts.dtype == np.uint16
-    assert np.array_equal(counts == 0, np.isnan(capture.infrared))
-    kelvin = np.where(counts == 0, np.nan, counts * 0.01)
-    np.testing.assert_allclose(kelvin, capture.infrared, atol=0.006)
-    np.testing.assert_array_equal(np.asarray(Image.open(files["rgb"])), capture.rgb)
-    np.testing.assert_array_equal(np.asarray(Image.open(files["mask"])), capture.mask * 255)
+    assert np.array_equal(counts == 0, np.isnan(kelvin))
+    np.testing.assert_allclose(np.where(counts == 0, np.nan, counts * 0.01), kelvin, atol=0.006)
+    np.testing.assert_array_equal(np.asarray(Image.open(folder / "xray/000.png")),
+                                  capture.frames["xray"])  # fmt: skip
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(folder / "mask/000.png")), capture.mask * 255
+    )
+    o3d = pytest.importorskip("open3d")
+    cloud = np.asarray(o3d.io.read_point_cloud(str(folder / "points/000.pcd")).points)
+    points = capture.frames["points"].reshape(-1, 3)
+    kept = np.isfinite(points).all(1)
+    assert not kept.all()
+    np.testing.assert_array_equal(cloud[np.isfinite(cloud).all(1)], points[kept])
+
+
+def test_a_written_capture_becomes_a_registered_scene_of_four_sensors(written: Path) -> None:
+    dataset = Dataset(written / "card.toml", written)
+    scene = dataset.scene(dataset.captures("panel", "test")[0])
+    assert set(scene.sensor.values) == set(SENSORS)
+    assert set(scene.grid.values) == {"rgb"}
+    assert scene.rgb.shape == (3, 64, 64)
+    assert scene.xray.attrs["units"] == "1"
+    assert scene.infrared.attrs["units"] == "K"
+    middle = scene.isel(y=slice(16, 48), x=slice(16, 48))
+    assert (middle.valid.mean(("y", "x")) > 0.8).all()
+    assert not dataset.refused
 
 
 def test_each_kind_has_its_files(written: Path) -> None:
-    expected = {"train/good": 2, "test/good": 4, **{f"test/{kind}": 1 for kind in DEFECTS}}
+    expected = {"train/good": 2, "test/good": 4}
+    expected |= {f"test/{kind}": int(i < 6) for i, kind in enumerate(DEFECTS)}
     for folder, count in expected.items():
-        for sensor, ending in (("rgb", "png"), ("points", "tiff"), ("infrared", "png")):
-            found = sorted((written / "panel" / folder / sensor).iterdir())
+        place = written / "panel" / folder
+        for sensor, ending in ENDINGS.items():
+            found = sorted(place.glob(f"{sensor}/*"))
             assert [f.name for f in found] == [f"{n:03d}.{ending}" for n in range(count)]
-        masks = list((written / "panel" / folder).glob("mask/*.png"))
+        masks = list(place.glob("mask/*.png"))
         assert len(masks) == (0 if folder.endswith("good") else count)
+    assert {p.name for p in (written / "calibration").iterdir()} == {"flat.png", "dark.png"}
+    assert read_rig(written / "rig.toml") == station(64)
 
 
-def test_a_test_set_is_forty_percent_good_and_shared_evenly() -> None:
-    counts = Counter((job.split, job.kind) for job in plan(40, 63))
-    assert counts[("train", "good")] == 40
-    assert counts[("test", "good")] == 25
-    each = [counts[("test", kind)] for kind in DEFECTS]
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_a_test_set_is_forty_percent_good_and_shared_evenly(product: str) -> None:
+    counts = Counter((job.split, job.kind) for job in plan(PRODUCTS[product], 40, 63))
+    assert counts["train", "good"] == 40
+    assert counts["test", "good"] == 25
+    assert ("test", "null") not in counts
+    each = [counts["test", kind] for kind in shown_kinds(PRODUCTS[product])]
     assert sum(each) == 38
     assert max(each) - min(each) == 1
 
 
 def test_the_truth_names_every_capture_with_its_sizes_and_contrast(written: Path) -> None:
     truth = json.loads((written / "truth.json").read_text(encoding="utf-8"))
-    assert set(truth["captures"]) == {job.key for job in plan(2, 10)}
+    assert set(truth["captures"]) == {job.key for job in plan(PRODUCTS["panel"], 2, 10)}
     for key, entry in truth["captures"].items():
         assert entry["kind"] == key.split("/")[2]
         if entry["kind"] != "good":
-            assert set(entry["contrast_to_noise"]) == set(SENSORS)
-            assert all(name.endswith(("_mm", "_deg", "strength")) for name in entry["sizes"])
+            assert set(entry["contrast_to_noise"]) == set(entry["visibility"]) == set(SENSORS)
+            assert entry["group"] == PRODUCTS["panel"].kinds[entry["kind"]].group
+            assert entry["sizes"]
 
 
 def test_the_card_says_how_it_was_made(written: Path) -> None:
     card = tomllib.loads((written / "card.toml").read_text(encoding="utf-8"))
-    assert card["name"] == "simulated-panel"
-    assert card["source"] == "mmdefect simulate --train 2 --test 10 --seed 3"
-    assert card["frames"]["points"] == "{category}/{split}/{kind}/points/{capture}.tiff"
-    assert card["sensors"]["infrared"] == {"adapter": "infrared", "unit": "K", "scale": 0.01}
-    assert card["rig"] == {"reference": "rgb", "registered": ["points", "infrared"]}
+    assert card["name"] == "simulated-station"
+    assert card["source"] == (
+        "mmdefect simulate --product panel --train 2 --test 10 --size 64 --seed 3 --layout station"
+    )
+
+
+def test_the_layout_of_mvtec_is_read_by_its_card(tmp_path: Path) -> None:
+    card = simulate(tmp_path, products=["bracket"], kinds=["dent"], train=4, test=4, size=64,
+                    layout="mvtec3d")  # fmt: skip
+    assert card == "mvtec3d"
+    dataset = Dataset(card, tmp_path)
+    assert {split: len(dataset.captures("bracket", split))
+            for split in ("train", "calibration", "test")} == {
+        "train": 4, "calibration": 1, "test": 4}  # fmt: skip
+    dent = next(c for c in dataset.captures("bracket", "test") if c.kind == "dent")
+    scene = dataset.scene(dent)
+    assert scene.defect.values.any()
+    stored = tifffile.imread(dent.frames["points"])
+    hole = (stored == 0).all(-1)
+    assert hole.any()
+    assert 0.4 < stored[~hole][:, 2].mean() < 0.5  # metres
+    assert np.array_equal(np.isnan(scene.points.values).any(0), hole)
+    assert np.asarray(Image.open(dent.frames["rgb"])).dtype == np.uint8
+    assert not dataset.refused
+
+
+def test_colour_and_points_of_the_mvtec_layout_lie_pixel_on_pixel(tmp_path: Path) -> None:
+    capture = render_capture("bracket", size=64, aligned=True)
+    points = capture.frames["points"].reshape(-1, 3).astype(np.float64)
+    pixels = capture.rig.cameras["rgb"].project(points)
+    grid = np.stack(np.meshgrid(np.arange(64), np.arange(64)), -1).reshape(-1, 2)
+    assert np.nanmax(np.abs(pixels - grid)) < 1e-3
 
 
 class Interrupted(Exception):
@@ -124,22 +178,15 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(
             yield job
 
     with pytest.raises(Interrupted):
-        simulate(out, train=2, test=10, seed=3, size=64, track=stop_after_five)
+        simulate(out, **ASKED, track=stop_after_five)
     assert not (out / "card.toml").exists()
     made = count_renderings(monkeypatch)
-    simulate(out, train=2, test=10, seed=3, size=64)
+    simulate(out, **ASKED)
     assert len(made) == 7
     assert contents(out) == contents(written)
-
-
-def test_a_lost_frame_is_made_again_and_nothing_else(
-    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = tmp_path / "set"
-    simulate(out, train=2, test=10, seed=3, size=64)
     (out / "panel/test/dent/infrared/000.png").unlink()
-    made = count_renderings(monkeypatch)
-    simulate(out, train=2, test=10, seed=3, size=64)
+    made.clear()
+    simulate(out, **ASKED)
     assert made == ["dent"]
     assert contents(out) == contents(written)
 
@@ -148,9 +195,9 @@ def count_renderings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
     real: Callable[..., Capture] = render_capture
 
-    def counted(kind: str, **choices: object) -> Capture:
+    def counted(product: str, kind: str, **choices: object) -> Capture:
         made.append(kind)
-        return real(kind, **choices)
+        return real(product, kind, **choices)
 
     monkeypatch.setattr("mmdefect.simulate.writing.render_capture", counted)
     return made
@@ -166,7 +213,7 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path: Path) -> 
 def test_a_folder_of_other_settings_is_refused(written: Path) -> None:
     before = contents(written)
     with pytest.raises(CardError, match=r"simulated with .*seed=3.*but .*seed=4.*was asked for"):
-        simulate(written, train=2, test=10, seed=4, size=64)
+        simulate(written, **{**ASKED, "seed": 4})
     assert contents(written) == before
 
 
@@ -190,10 +237,13 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
         ({"test": -1}, "no negative numbers"),
         ({"seed": -1}, "no negative numbers"),
         ({"size": 47}, "at least 48 px"),
+        ({"layout": "zip"}, "no layout 'zip'; there are: station, mvtec3d"),
+        ({"products": ["spoon"]}, "no product 'spoon'"),
+        ({"kinds": ["rust"]}, "no kind 'rust' on bracket, panel, board; there are: "),
     ],
 )
-def test_numbers_that_make_no_data_set_are_refused(
-    tmp_path: Path, wrong: dict[str, int], message: str
+def test_an_order_that_makes_no_data_set_is_refused(
+    tmp_path: Path, wrong: dict[str, object], message: str
 ) -> None:
     with pytest.raises(CardError, match=message):
         simulate(tmp_path / "set", **{"train": 1, "test": 0, **wrong})

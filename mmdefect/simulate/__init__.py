@@ -1,13 +1,23 @@
-"""The simulated rig: a carbon-fibre panel, its defects, and three sensors that look at it.
+"""The simulated station: products, their defects, and four sensors that look at them.
 
 * Every data set that one may show, ship or test with is made up here, with a truth that no real
-  data set has: extent, sizes, and each sensor's measured contrast for every defect.
-* One direction: the part's numbers → its maps → a defect applied to them → each sensor renders
-  the maps → raw files. Sensors know nothing of defects.
-* Units are mm, K and s. x runs right and y down in the frame; heights rise towards the sensors.
+  data set has: extent, sizes, each sensor's measured contrast, and where every pixel belongs.
+* One direction: a product's plan → its solids → a defect applied → each sensor's rays → raw files.
+  Sensors know nothing of defects.
+* Units are mm, K, s and W. x runs right and y down in a frame; heights rise towards the sensors.
 """
 
-from mmdefect.simulate.capture import GOOD, KINDS, Capture, render_capture
+from mmdefect.simulate.capture import Capture, render_capture, visibility
+from mmdefect.simulate.products import GOOD, PRODUCTS
+from mmdefect.simulate.station import SENSORS
 from mmdefect.simulate.writing import simulate
 
-__all__ = ["GOOD", "KINDS", "Capture", "render_capture", "simulate"]
+__all__ = [
+    "GOOD",
+    "PRODUCTS",
+    "SENSORS",
+    "Capture",
+    "render_capture",
+    "simulate",
+    "visibility",
+]

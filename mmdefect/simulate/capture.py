@@ -1,4 +1,4 @@
-"""One capture from end to end: draw a part, apply its defect, let the sensors look.
+"""One capture from end to end: draw a part, plant its defect, let the sensors look.
 
 * Part, defect, surroundings and noise have random streams of their own, so the same seed gives
   the same part, light and noise with and without the defect: a pair of twins.
@@ -6,13 +6,17 @@
   sensor sees which defect, and nobody has to claim it.
 """
 
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmdefect.errors import CardError
-from mmdefect.simulate.defects import DEFECTS, Defect
+from mmdefect.registration import Camera, Rig
+from mmdefect.simulate.body import Part, Planted
 from mmdefect.simulate.infrared import (
     Heating,
     draw_bad_pixels,
@@ -20,16 +24,25 @@ from mmdefect.simulate.infrared import (
     expose_infrared,
     render_infrared,
 )
-from mmdefect.simulate.part import build, draw_panel
 from mmdefect.simulate.points import Scanning, draw_scanning, expose_points, render_points
+from mmdefect.simulate.products import GOOD, kind_of, product_named
+from mmdefect.simulate.raster import Mask, Rendering
 from mmdefect.simulate.rgb import Lighting, draw_lighting, expose_rgb, render_rgb
-from mmdefect.simulate.truth import Grid, Map, Mask, Rendering, Truth
+from mmdefect.simulate.station import SENSORS, station
+from mmdefect.simulate.tracer import World
+from mmdefect.simulate.xray import (
+    Detector,
+    Tube,
+    draw_detector,
+    draw_tube,
+    expose_xray,
+    render_xray,
+)
 
-GOOD = "good"
-KINDS = (GOOD, *DEFECTS)
-SPLITS = ("train", "test")
-SMALLEST = 48
-_CAMERA_STREAM = 2
+SPLITS = ("train", "calibration", "test")
+SEEN, UNSEEN = 3.0, 0.5
+_HARDWARE_STREAM = 7
+_EDGE = 0.5
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,15 @@ class Surroundings:
     lighting: Lighting
     scanning: Scanning
     heating: Heating
+    tube: Tube
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What belongs to the station's sensors and stays the same for all captures of a data set."""
+
+    detector: Detector
+    bad_pixels: Mask
 
 
 @dataclass(frozen=True)
@@ -47,141 +69,212 @@ class Capture:
 
     Parameters
     ----------
-    kind : str
-        One of ``KINDS``.
+    product, kind : str
     seed : tuple of int
-        Seed of the data set, number of the split, index within the split.
-    rgb : array (y, x, color), uint8
-        Counts of the colour camera.
-    points : Map (y, x, axis), mm
-        Organised point cloud in the camera's frame; NaN where no point came back.
-    infrared : Map (y, x), K
-        Temperature; NaN at the camera's bad pixels.
+        Of the data set, of the product's name, number of the split, index within the split.
+    rig : Rig
+        Where the sensors stand.
+    frames : dict of str to array
+        As the sensors deliver them, each on its own grid: ``rgb`` (y, x, color) uint16 counts;
+        ``points`` (y, x, axis) float32 mm in the scanner's frame, NaN where no point came back;
+        ``infrared`` (y, x) float32 K, NaN at bad pixels; ``xray`` (y, x) uint16 counts.
     mask : Mask (y, x)
-        Where the defect is; nowhere on a good part.
+        Where the defect is, on the reference's grid; nowhere on a good part.
     sizes : dict of str to float
         What was drawn for the defect; the unit ends the name.
     contrast : dict of str to float, 1
         Contrast-to-noise ratio per sensor; empty for a good part.
     renderings : dict of str to Rendering
-        The same frames before noise; those of `points` are depths.
+        The frames before noise; those of ``points`` are depths, of ``xray`` transmissions.
+    part : Part
+        The solids that were looked at.
     """
 
+    product: str
     kind: str
-    seed: tuple[int, int, int]
-    rgb: NDArray[np.uint8]
-    points: Map
-    infrared: Map
+    seed: tuple[int, int, int, int]
+    rig: Rig
+    frames: dict[str, NDArray[Any]]
     mask: Mask
     sizes: dict[str, float]
     contrast: dict[str, float]
     renderings: dict[str, Rendering]
+    part: Part
 
 
-def render_all(truth: Truth, around: Surroundings) -> dict[str, Rendering]:
+def visibility(contrast: float) -> str:
+    """Put a contrast-to-noise ratio into a word: seen from 3, unseen below 0.5, else marginal."""
+    if contrast >= SEEN:
+        return "seen"
+    return "unseen" if contrast < UNSEEN else "marginal"
+
+
+def render_all(
+    world: World, rig: Rig, around: Surroundings, sensors: tuple[str, ...] = SENSORS
+) -> dict[str, Rendering]:
     """Let every sensor look at the part, without noise."""
-    return {
-        "rgb": render_rgb(truth, around.lighting),
-        "points": render_points(truth, around.scanning),
-        "infrared": render_infrared(truth, around.heating),
+    render: Mapping[str, Any] = {
+        "rgb": lambda camera: render_rgb(world, camera, around.lighting),
+        "points": lambda camera: render_points(world, camera, around.scanning),
+        "infrared": lambda camera: render_infrared(world, camera, around.heating),
+        "xray": lambda camera: render_xray(world, camera, around.tube),
     }
+    return {name: render[name](rig.cameras[name]) for name in sensors}
 
 
-def contrast_to_noise(seen: Rendering, twin: Rendering, mask: Mask) -> float:
+def contrast_to_noise(seen: Rendering, twin: Rendering, extent: Mask) -> float:
     """Measure how far a defect stands out of one sensor's noise.
 
     Parameters
     ----------
     seen, twin : Rendering (y, x) or (y, x, color)
         The part with its defect and without.
-    mask : Mask (y, x)
-        Where the defect is.
+    extent : Mask (y, x)
+        Where the defect is in this sensor's frame.
 
     Returns
     -------
     float
-        Mean absolute difference over the mask, divided by the mean noise of the twin there;
+        Mean absolute difference over the extent, divided by the mean noise of the twin there;
         pixels where either twin has no measurement are left out, 0 when none is left.
     """
-    difference = np.abs(seen.signal - twin.signal)[mask]
+    difference = np.abs(seen.signal - twin.signal)[extent]
     both = np.isfinite(difference)
     if not both.any():
         return 0.0
-    return float(difference[both].mean() / twin.noise[mask][both].mean())
+    return float(difference[both].mean() / twin.noise[extent][both].mean())
 
 
-def _apply(defect: Defect, grid: Grid) -> tuple[Truth, Mask]:
-    """Return the maps of the defective part and the defect's extent on the frames' grid."""
-    truth = defect.alter(build(defect.panel, grid))
-    return truth, grid.reduce(defect.extent(truth)) >= 0.5
+def extent_seen(planted: Planted, good: World, bad: World, camera: Camera, source: Any) -> Mask:
+    """Find a defect's extent in one camera's frame.
+
+    Parameters
+    ----------
+    planted : Planted
+    good, bad : World
+        The part without its defect and with it.
+    camera : Camera
+    source : array (3,), mm
+        The X-ray source, whose rays decide over flaws inside the part.
+
+    Returns
+    -------
+    Mask (y, x)
+        Pixels whose visible surface point lies over the defect on either twin, or whose X-ray
+        through that point runs through an internal flaw.
+    """
+    directions = camera.directions().reshape(-1, 3)
+    found = np.zeros(len(directions), np.bool_)
+    for world in (good, bad):
+        hits = world.cast(camera.centre, directions)
+        x, y, _ = np.nan_to_num(hits.places, nan=1e6).T
+        found |= hits.found & (planted.extent.at(x, y) >= _EDGE)
+    if planted.shadows:
+        columns = [bad.body_index(name) for name in planted.shadows]
+        beams = np.nan_to_num(hits.points) - np.asarray(source, np.float32)
+        beams /= np.linalg.norm(beams, axis=1, keepdims=True)
+        found |= hits.found & (bad.paths(source, beams)[:, columns] > 0).any(axis=1)
+    return found.reshape(camera.height, camera.width)
 
 
-def check_size(size: int) -> None:
-    """Refuse frames too small for the panel's features with a `CardError`."""
-    if size < SMALLEST:
-        raise CardError(
-            f"frames of {size} px were asked for, but the panel's features need at least "
-            f"{SMALLEST} px: ask for more"
-        )
-
-
-def _check_names(kind: str, split: str) -> None:
-    """Refuse kinds and splits that do not exist."""
-    if kind not in KINDS:
-        raise CardError(f"no kind {kind!r} on the simulated panel; there are: {', '.join(KINDS)}")
-    if split not in SPLITS:
-        raise CardError(f"no split {split!r}; there are: {', '.join(SPLITS)}")
+def draw_hardware(rig: Rig, seed: int) -> Hardware:
+    """Draw the fixed patterns of a data set's sensors: the X-ray panel's, the dead pixels."""
+    panel, bad = np.random.default_rng((seed, _HARDWARE_STREAM)).spawn(2)
+    return Hardware(
+        draw_detector(rig.cameras["xray"], panel), draw_bad_pixels(rig.cameras["infrared"], bad)
+    )
 
 
 def render_capture(
-    kind: str = GOOD, *, seed: int = 0, split: str = "test", index: int = 0, size: int = 192
+    product: str = "panel",
+    kind: str = GOOD,
+    *,
+    seed: int = 0,
+    split: str = "test",
+    index: int = 0,
+    size: int = 256,
+    aligned: bool = False,
+    sensors: tuple[str, ...] = SENSORS,
 ) -> Capture:
     """Make one capture in memory.
 
     Parameters
     ----------
+    product : str
+        ``bracket``, ``panel`` or ``board``.
     kind : str
-        ``"good"`` or a kind of defect, see ``KINDS``. With the same other arguments, all kinds
-        share part, light and noise, so that ``"good"`` is every other kind's twin.
+        ``good`` or a kind of defect of that product. With the same other arguments, all kinds
+        share part, light and noise, so that ``good`` is every other kind's twin.
     seed, split, index
-        Which part: the data set's seed, ``"train"`` or ``"test"``, index within the split.
+        Which part: the data set's seed, ``train``, ``calibration`` or ``test``, index within the
+        split.
     size : int, px
-        Rows and columns; the field of view is 96 mm.
+        Rows and columns of the reference camera; see ``station``.
+    aligned : bool
+        Whether colour and points share one camera.
+    sensors : tuple of str
+        Render only these; the others' noise is the same with and without them.
 
     Returns
     -------
     Capture
-        Frames, mask, sizes and measured contrast.
 
     Raises
     ------
     CardError
-        When the kind or split is unknown, or the frames are too small.
+        When product, kind or split is unknown, or the frames are too small.
+    MmdefectError
+        When open3d, which casts the rays, cannot be loaded.
     """
-    _check_names(kind, split)
-    check_size(size)
-    grid = Grid(size)
-    key = (seed, SPLITS.index(split), index)
-    part, flaw, around, *noise = np.random.default_rng(key).spawn(6)
-    panel = draw_panel(part)
-    surroundings = Surroundings(draw_lighting(around), draw_scanning(around), draw_heating(around))
-    good = build(panel, grid)
-    mask = np.zeros((size, size), np.bool_)
-    seen, sizes, contrast = render_all(good, surroundings), {}, {}
-    if kind != GOOD:
-        defect, twin = DEFECTS[kind](flaw, panel), seen
-        truth, mask = _apply(defect, grid)
-        seen, sizes = render_all(truth, surroundings), defect.sizes
-        contrast = {name: contrast_to_noise(seen[name], twin[name], mask) for name in seen}
-    bad = draw_bad_pixels(grid, np.random.default_rng((seed, _CAMERA_STREAM)))
-    return Capture(
-        kind=kind,
-        seed=key,
-        rgb=expose_rgb(seen["rgb"], noise[0]).astype(np.uint8),
-        points=expose_points(seen["points"], grid, noise[1]),
-        infrared=expose_infrared(seen["infrared"], bad, noise[2]),
-        mask=mask,
-        sizes=sizes,
-        contrast=contrast,
-        renderings=seen,
+    made, rig = product_named(product), station(size, aligned=aligned)
+    if split not in SPLITS:
+        raise CardError(f"no split {split!r}; there are: {', '.join(SPLITS)}")
+    flaw_of = None if kind == GOOD else kind_of(made, kind)
+    key = (seed, zlib.crc32(product.encode()), SPLITS.index(split), index)
+    drawn, flaw, around, *noise = np.random.default_rng(key).spawn(7)
+    plan = made.draw(drawn)
+    surroundings = _draw_surroundings(around)
+    good = World(made.build(plan))
+    seen = render_all(good, rig, surroundings, sensors)
+    mask = np.zeros((rig.cameras["rgb"].height, rig.cameras["rgb"].width), np.bool_)
+    sizes: dict[str, float] = {}
+    contrast: dict[str, float] = {}
+    part = good.part
+    if flaw_of is not None:
+        planted, twin = flaw_of.plant(flaw, plan), seen
+        bad, part, sizes = World(planted.part), planted.part, planted.sizes
+        seen = render_all(bad, rig, surroundings, sensors)
+        source = rig.cameras["xray"].centre
+        extents = {
+            name: extent_seen(planted, good, bad, rig.cameras[name], source)
+            for name in dict.fromkeys((rig.reference, *sensors))
+        }
+        mask = extents[rig.reference]
+        contrast = {name: contrast_to_noise(seen[name], twin[name], extents[name]) for name in seen}
+    frames = _expose(seen, rig, draw_hardware(rig, seed), noise)
+    return Capture(product, kind, key, rig, frames, mask, sizes, contrast, seen, part)
+
+
+def _draw_surroundings(rng: np.random.Generator) -> Surroundings:
+    """Draw light, scanner, heat and tube of one trigger, each from its own stream."""
+    lighting, scanning, heating, tube = rng.spawn(4)
+    return Surroundings(
+        draw_lighting(lighting), draw_scanning(scanning), draw_heating(heating), draw_tube(tube)
     )
+
+
+def _expose(
+    seen: Mapping[str, Rendering],
+    rig: Rig,
+    hardware: Hardware,
+    noise: list[np.random.Generator],
+) -> dict[str, NDArray[Any]]:
+    """Add every sensor's noise."""
+    streams = dict(zip(SENSORS, noise, strict=True))
+    expose: Mapping[str, Any] = {
+        "rgb": lambda s, rng: expose_rgb(s, rng),
+        "points": lambda s, rng: expose_points(s, rig.cameras["points"], rng),
+        "infrared": lambda s, rng: expose_infrared(s, hardware.bad_pixels, rng),
+        "xray": lambda s, rng: expose_xray(s, hardware.detector, rng),
+    }
+    return {name: expose[name](rendering, streams[name]) for name, rendering in seen.items()}

@@ -1,135 +1,165 @@
-"""The infrared camera: one thermogram, two seconds after the flash.
+"""The infrared camera: warm parts, seen by a camera that knows no emissivity.
 
-* The skin's rise is the half space's, blurred by conduction along the laminate; fasteners draw
-  heat from their surroundings; delaminations add what `heat` computes.
-* The camera sees radiance, not temperature: a bare head of low emissivity mostly mirrors the
-  warm hood of the flash. The file's temperature is that of a body with the skin's emissivity.
+* A flash or a part's own power makes it warm (`infrared_flash`, `infrared_board`); the camera
+  gets radiance, the surface's own and what it mirrors (`infrared_mirror`), and tells the
+  temperature of a surface of emissivity 0.90, as its menu says.
+* Lens blur, a dark ring that comes and goes with the camera's own warmth (narcissus), noise and
+  bad pixels are the camera's.
+* One frame is one moment of the sequence: the same steps, whatever else is asked for.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
-from mmdefect.simulate.heat import DIFFUSIVITY_ALONG, delamination_contrast, surface_rise
-from mmdefect.simulate.truth import FIELD_MM, Grid, Map, Mask, Rendering, Truth, as_map
+from mmdefect.registration import Camera
+from mmdefect.simulate.infrared_board import BoardHeat
+from mmdefect.simulate.infrared_flash import FlashHeat
+from mmdefect.simulate.infrared_mirror import mirror_of, surroundings, with_neighbours
+from mmdefect.simulate.infrared_radiance import apparent, radiance
+from mmdefect.simulate.infrared_view import View, averaged, look
+from mmdefect.simulate.raster import Map, Mask, Rendering, as_map
+from mmdefect.simulate.tracer import World
 
-SECONDS = 2.0
-ENERGY = 6000.0
+MOMENTS = {"flash": 2.0, "powered": 120.0}
 NETD = 0.040
 EMISSIVITY = 0.90
-FIXTURE_EMISSIVITY = 0.95
-FIXTURE_RISE = 0.15
-LENS_BLUR_MM = 0.4
+AMBIENT = 295.0
+LENS_BLUR_PX = 0.55
 BAD_SHARE = 1 / 5000
+
+PATTERN = (0.03, -0.02, -0.06, -0.04)
+PATTERN_DRIFT = (0.02, 0.02, 0.015, 0.015)
 
 
 @dataclass(frozen=True)
 class Heating:
-    """Drift of flash and surroundings from capture to capture.
+    """Drift of excitation, surroundings and camera from capture to capture.
 
     Parameters
     ----------
     power : float, 1
-        The flash, about 1.
+        Of the flash or the supply, about 1.
     ambient : float, K
-        Temperature of part and fixture before the flash.
+        Temperature of part, fixture and room before.
     hood : float, K
-        How much warmer the mirrored surroundings are.
+        How much warmer the station's hood is, which metal mirrors.
     pattern : Map (4,), 1
-        Unevenness of the heating: slope along x and y, fall-off along x and y.
+        Unevenness of the flash at the edges of the field: slope along x and y, fall-off along x
+        and y.
+    draught : float, 1
+        How much more heat than usual the air takes.
+    narcissus : float, K
+        What the camera's own warmth adds at the frame's corners.
     """
 
     power: float
     ambient: float
     hood: float
     pattern: Map
-
-
-PATTERN = (0.03, -0.02, -0.09, -0.05)
-PATTERN_DRIFT = (0.02, 0.02, 0.015, 0.015)
+    draught: float
+    narcissus: float
 
 
 def draw_heating(rng: np.random.Generator) -> Heating:
-    """Draw flash energy (±5 %), ambient (±2 K), hood and the pattern (to about ±10 %)."""
+    """Draw power (±5 %), ambient (±2 K), hood, pattern, draught (±8 %) and narcissus (±0.15 K)."""
     return Heating(
         power=float(rng.uniform(0.95, 1.05)),
-        ambient=295.0 + float(rng.uniform(-2, 2)),
+        ambient=AMBIENT + float(rng.uniform(-2, 2)),
         hood=float(rng.uniform(1.0, 2.0)),
         pattern=as_map(rng.normal(PATTERN, PATTERN_DRIFT)),
+        draught=float(rng.uniform(0.92, 1.08)),
+        narcissus=float(rng.uniform(-0.15, 0.15)),
     )
 
 
-def draw_bad_pixels(grid: Grid, rng: np.random.Generator) -> Mask:
+def draw_bad_pixels(camera: Camera, rng: np.random.Generator) -> Mask:
     """Draw the camera's dead pixels: a share of single ones and one pair (y, x)."""
-    count = max(2, round(BAD_SHARE * grid.size**2))
-    bad = np.zeros((grid.size, grid.size), np.bool_)
-    rows, columns = rng.integers(0, grid.size - 1, (2, count))
+    bad = np.zeros((camera.height, camera.width), np.bool_)
+    count = max(2, round(BAD_SHARE * bad.size))
+    rows = rng.integers(0, camera.height, count)
+    columns = rng.integers(0, camera.width - 1, count)
     bad[rows, columns] = True
     bad[rows[0], columns[0] + 1] = True
     return bad
 
 
-def _absorbed(truth: Truth, heating: Heating) -> Map:
-    """Return the absorbed energy relative to ENERGY (y, x): pattern, incidence, finish."""
-    grid = truth.grid
-    u = grid.frame_axis() / np.float32(FIELD_MM / 2)
-    a, b, c, d = heating.pattern
-    pattern = 1 + (a * u + c * u * u)[None, :] + (b * u + d * u * u)[:, None] + 0.03
-    height = grid.reduce(truth.height)
-    down, right = np.gradient(height, grid.pitch)
-    incidence = 1 / np.sqrt(1 + 0.5 * (down * down + right * right))
-    nearer = 1 + 0.004 * np.clip(height, 0, 5)
-    taken = grid.reduce(truth.absorptivity / truth.effusivity) / np.float32(EMISSIVITY)
-    return as_map(heating.power * pattern * incidence * nearer * taken)
-
-
-def _conduct(rise: Map, truth: Truth) -> Map:
-    """Spread the rise (K) along the laminate, leaving openings out."""
-    sigma = 1e3 * float(np.sqrt(2 * DIFFUSIVITY_ALONG * SECONDS)) / truth.grid.pitch
-    solid = 1 - truth.grid.reduce(truth.opening)
-    spread = ndimage.gaussian_filter(rise * solid, sigma, mode="nearest", truncate=3.0)
-    weight = ndimage.gaussian_filter(solid, sigma, mode="nearest", truncate=3.0)
-    return as_map(spread / np.maximum(weight, 1e-3))
-
-
-def _contrast(truth: Truth, absorbed: Map) -> Map:
-    """Return what the delaminations add to the surface's temperature (y, x), K."""
-    extra = np.zeros_like(absorbed)
-    for hidden in truth.delaminations:
-        radius, kelvin = delamination_contrast(hidden.depth, hidden.diameter, hidden.gap, SECONDS)
-        distance = truth.grid.reduce(hidden.radius_map(truth.x, truth.y))
-        extra += np.interp(distance, radius, kelvin, right=0.0) * absorbed * (ENERGY / 1e4)
-    return as_map(extra)
-
-
-def render_infrared(truth: Truth, heating: Heating) -> Rendering:
-    """Render the thermogram.
+def render_infrared(
+    world: World, camera: Camera, heating: Heating, seconds: float | None = None
+) -> Rendering:
+    """Render one thermogram.
 
     Parameters
     ----------
-    truth : Truth
+    world : World
         The part.
+    camera : Camera
     heating : Heating
-        This capture's flash and surroundings.
+        This capture's excitation and surroundings.
+    seconds : float, s, optional
+        Since the flash or since the power came on; 2 and 120 when left out.
 
     Returns
     -------
     Rendering (y, x), K
         Temperature as the camera reports it for emissivity 0.90; the noise is the NETD.
     """
-    grid = truth.grid
-    absorbed = _absorbed(truth, heating)
-    rise = _conduct(as_map(absorbed * surface_rise(ENERGY, SECONDS)), truth)
-    rise = rise + _contrast(truth, absorbed)
-    solid = 1 - grid.reduce(truth.opening)
-    skin = solid * (heating.ambient + rise) + (1 - solid) * (heating.ambient + FIXTURE_RISE)
-    emissivity = grid.reduce(np.where(truth.opening, FIXTURE_EMISSIVITY, truth.emissivity))
-    around = heating.ambient + heating.hood
-    radiance = emissivity * skin**4 + (1 - emissivity) * around**4
-    kelvin = ((radiance - (1 - EMISSIVITY) * around**4) / EMISSIVITY) ** 0.25
-    kelvin = ndimage.gaussian_filter(kelvin, LENS_BLUR_MM / grid.pitch, mode="nearest")
-    return Rendering(as_map(kelvin), np.full(kelvin.shape, NETD, np.float32))
+    moment = MOMENTS[world.part.excitation] if seconds is None else seconds
+    kelvin = render_sequence(world, camera, heating, [moment])[0]
+    return Rendering(kelvin, np.full(kelvin.shape, NETD, np.float32))
+
+
+def render_sequence(world: World, camera: Camera, heating: Heating, times: Sequence[float]) -> Map:
+    """Render a sequence of thermograms without noise.
+
+    Parameters
+    ----------
+    world : World
+        The part.
+    camera : Camera
+    heating : Heating
+    times : sequence of float, s
+        Since the flash or since the power came on, positive and rising.
+
+    Returns
+    -------
+    Map (time, y, x), K
+        Each equals the frame that `render_infrared` gives at its moment.
+    """
+    view = look(world, camera)
+    mirror = mirror_of(view)
+    flashed = world.part.excitation == "flash"
+    if flashed:
+        flash = FlashHeat(view, heating.power, heating.pattern)
+        rise, beside = flash.rise(times), flash.rise_elsewhere(mirror.sight, times)
+    else:
+        board = BoardHeat(world.part, heating.power, heating.draught)
+        rise, beside = (board.rise(s.hits, times) for s in (view.sight, mirror.sight))
+    frames = []
+    for moment, seconds in enumerate(times):
+        around = surroundings(view, camera, heating.hood, seconds if flashed else None)
+        around = with_neighbours(around, mirror, beside[moment], heating.hood)
+        frames.append(_frame(view, camera, heating, rise[moment], around))
+    return np.stack(frames)
+
+
+def _frame(view: View, camera: Camera, heating: Heating, rise: Map, around: Map) -> Map:
+    """Bring the warmth of every ray (n,), K, to what the camera tells (y, x), K."""
+    emissivity = view.sight.emissivity
+    seen = emissivity * radiance(heating.ambient + rise)
+    seen += (1 - emissivity) * radiance(heating.ambient + around)
+    blurred = ndimage.gaussian_filter(averaged(view, as_map(seen)), LENS_BLUR_PX, mode="nearest")
+    kelvin = apparent(blurred, heating.ambient, EMISSIVITY)
+    return as_map(kelvin + heating.narcissus * _off_centre(camera))
+
+
+def _off_centre(camera: Camera) -> Any:
+    """Give the squared distance from the frame's middle (y, x), 1 at its corners."""
+    down, across = (np.linspace(-1, 1, side) ** 2 for side in (camera.height, camera.width))
+    return (down[:, None] + across[None, :]) / 2
 
 
 def expose_infrared(rendering: Rendering, bad: Mask, rng: np.random.Generator) -> Map:

@@ -1,197 +1,202 @@
-"""The colour camera: two soft lights, fibres that reflect like cylinders, and a real exposure.
+"""The colour camera: two area lamps, a real lens and a real exposure.
 
-* Resin and ink scatter after Lambert; bare metal mirrors its surroundings, so a fastener shows
-  the two lights and the dark camera above it; fibres reflect where they are perpendicular to the
-  bisector of light and view (after Kajiya and Kay [1]_).
+* Four rays per pixel; each sees another pair of points of either lamp, which softens shadows.
+* Lacquer and ink scatter after Lambert under a microfacet gloss; bare metal mirrors lamps, room
+  and the dark camera; fibres reflect across their direction (see ``lights``).
 * Noise is that of photons and of the read-out, set in linear light and carried through gamma.
-
-References
-----------
-.. [1] Kajiya and Kay, "Rendering fur with three dimensional textures", SIGGRAPH 1989.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
-from mmdefect.simulate.shadow import shadow_margin
-from mmdefect.simulate.truth import Map, Rendering, Truth, as_map
+from mmdefect.registration import Camera
+from mmdefect.simulate.lights import openness
+from mmdefect.simulate.raster import Map, Rendering, as_map
+from mmdefect.simulate.rgb_shade import Lamp, Shading
+from mmdefect.simulate.rgb_surface import Looks
+from mmdefect.simulate.station import LAMPS
+from mmdefect.simulate.tracer import Hits, World
 
+COUNTS = 65535
 FULL_WELL = 10000.0
 READ_NOISE = 4.0
 GAMMA = 2.2
 TOE = 0.004
-FIBRE_WIDTH = 0.24
-GLOSS_WIDTH = 0.20
-PENUMBRA_MM = 0.8
-AMBIENT = 0.25
-METAL = (0.66, 0.645, 0.61)
+VIGNETTING = 6.0
+LAMP_MM = 40.0
+LAMP_POWERS = (0.55, 0.42)
+SPLIT = 2
+_BAND = 1 << 16
+_NODES_PX = 8
 
 
 @dataclass(frozen=True)
 class Lighting:
-    """Drift of the light from capture to capture.
+    """Drift of light and camera from capture to capture.
 
     Parameters
     ----------
     power : tuple of float, 1
-        Strength of the two lights, about 1.
+        Strength of the two lamps, about 1.
+    exposure : float, 1
+        Of the camera, about 1.
     white : tuple of float, 1
         Strength of red and blue against green.
     blur : float, px
         Standard deviation of the lens's blur.
     """
 
-    power: tuple[float, float]
-    white: tuple[float, float]
-    blur: float
-
-
-@dataclass(frozen=True)
-class _Light:
-    """One area light: unit vector towards it, and its strength."""
-
-    towards: tuple[float, float, float]
-    strength: float
+    power: tuple[float, float] = (1.0, 1.0)
+    exposure: float = 1.0
+    white: tuple[float, float] = (1.0, 1.0)
+    blur: float = 0.5
 
 
 def draw_lighting(rng: np.random.Generator) -> Lighting:
-    """Draw the drift of both lights (±5 %), white balance and focus."""
-    power = rng.uniform(0.95, 1.05, 2)
+    """Draw the drift of lamps (±3 %), exposure (±5 %), white balance (1 %) and focus."""
+    power = rng.uniform(0.97, 1.03, 2)
     white = rng.normal(1, 0.01, 2)
     return Lighting(
         power=(float(power[0]), float(power[1])),
+        exposure=float(rng.uniform(0.95, 1.05)),
         white=(float(white[0]), float(white[1])),
-        blur=float(rng.uniform(0.40, 0.55)),
+        blur=float(rng.uniform(0.40, 0.60)),
     )
 
 
-def _light(azimuth: float, zenith: float, strength: float) -> _Light:
-    """Place a light by its angles in degrees; azimuth counts from x towards y."""
-    a, z = np.deg2rad([azimuth, zenith])
-    return _Light(
-        (float(np.sin(z) * np.cos(a)), float(np.sin(z) * np.sin(a)), float(np.cos(z))), strength
-    )
-
-
-LIGHTS = (_light(-148.0, 40.0, 1.9), _light(32.0, 44.0, 1.4))
-
-
-def _fibre_lobe(truth: Truth, light: _Light, slopes: tuple[Map, Map]) -> Map:
-    """Return how strongly the fibres reflect one light towards the camera."""
-    along_x, along_y, rise = truth.fibre
-    x, y, z = light.towards
-    length = float(np.sqrt(x * x + y * y + (z + 1) ** 2))
-    steep = rise + slopes[0] * along_x + slopes[1] * along_y
-    dot = (x * along_x + y * along_y + (z + 1) * steep) / np.float32(length)
-    dot /= np.sqrt(1 + steep * steep)
-    return as_map(np.exp(dot * dot * np.float32(-0.5 / FIBRE_WIDTH**2)))
-
-
-def _gloss_lobe(normal: tuple[Map, Map, Map], light: _Light) -> Map:
-    """Return how strongly the resin's surface reflects one light towards the camera."""
-    x, y, z = light.towards
-    length = float(np.sqrt(x * x + y * y + (z + 1) ** 2))
-    dot = (x * normal[0] + y * normal[1] + (z + 1) * normal[2]) / np.float32(length)
-    return as_map(np.exp((dot - 1) * np.float32(1 / GLOSS_WIDTH**2)))
-
-
-def _mirror(normal: tuple[Map, Map, Map], lighting: Lighting) -> Map:
-    """Return what bare metal shows: lights, ceiling, the dark camera above."""
-    nx, ny, nz = normal
-    rx, ry, rz = 2 * nz * nx, 2 * nz * ny, 2 * nz * nz - 1
-    scene = 0.10 + 0.22 * np.clip(rz + 0.4, 0, 1) - 0.10 * np.exp((rz - 1) * 30)
-    for light, power in zip(LIGHTS, lighting.power, strict=True):
-        x, y, z = light.towards
-        lobe = np.exp((x * rx + y * ry + z * rz - 1) * 16)
-        scene = scene + power * light.strength * 0.75 * lobe
-    return as_map(scene)
-
-
-def _nooks(height: Map, pitch: float) -> Map:
-    """Return how open each spot is to the sky, 0–1: corners and holes are dark."""
-    around = ndimage.uniform_filter(height, max(3, int(3.0 / pitch)), mode="nearest")
-    return as_map(1 / (1 + np.maximum(around - height, 0) * 0.5))
-
-
-def _radiance(truth: Truth, lighting: Lighting) -> Map:
-    """Return linear light per colour on the fine grid, white paper being about 0.5."""
-    pitch = truth.grid.fine
-    down, right = np.gradient(truth.height, pitch)
-    slopes = (as_map(right), as_map(down))
-    steep = 1 / np.sqrt(1 + down * down + right * right)
-    normal = (as_map(-right * steep), as_map(-down * steep), as_map(steep))
-    nooks = _nooks(truth.height, pitch)
-    diffuse, shine = AMBIENT * nooks, np.zeros_like(nooks)
-    for light, power in zip(LIGHTS, lighting.power, strict=True):
-        x, y, z = light.towards
-        seen = np.clip(0.5 - shadow_margin(truth.height, pitch, light.towards) / PENUMBRA_MM, 0, 1)
-        facing = np.maximum(x * normal[0] + y * normal[1] + z * normal[2], 0)
-        arriving = np.float32(power * light.strength) * seen * facing
-        diffuse = diffuse + arriving * np.float32(0.5)
-        shine += arriving * (
-            0.045 * truth.sheen * _fibre_lobe(truth, light, slopes)
-            + 0.030 * truth.gloss * _gloss_lobe(normal, light)
-        )
-    radiance = as_map(truth.albedo * diffuse + shine)
-    _add_metal(radiance, truth, normal, lighting, nooks)
-    return radiance
-
-
-def _add_metal(
-    radiance: Map, truth: Truth, normal: tuple[Map, Map, Map], lighting: Lighting, nooks: Map
-) -> None:
-    """Replace the light of metal pixels by what they mirror, in place."""
-    bare = truth.metal > 0
-    cover = truth.metal[bare]
-    facets = (normal[0][bare], normal[1][bare], normal[2][bare])
-    mirrored = _mirror(facets, lighting) * nooks[bare]
-    for channel, tint in enumerate(METAL):
-        below = radiance[channel][bare]
-        radiance[channel][bare] = below + cover * (tint * mirrored - below)
-
-
-def _vignette(truth: Truth) -> Map:
-    """Return the lens's loss of light towards the corners."""
-    axis = truth.grid.frame_axis() / np.float32(67.9)
-    return as_map(1 - 0.14 * (axis[None, :] ** 2 + axis[:, None] ** 2))
-
-
-def render_rgb(truth: Truth, lighting: Lighting) -> Rendering:
+def render_rgb(world: World, camera: Camera, lighting: Lighting) -> Rendering:
     """Render the colour frame.
 
     Parameters
     ----------
-    truth : Truth
-        The part.
+    world : World
+        The part at its place.
+    camera : Camera
     lighting : Lighting
         This capture's light.
 
     Returns
     -------
     Rendering (y, x, color)
-        Counts of an 8-bit camera, 0–255, and their noise.
+        Counts of a 16-bit picture, 0–65535, gamma-encoded, and their noise; saturated pixels
+        keep that of the read-out only.
     """
-    linear = truth.grid.reduce(_radiance(truth, lighting)) * _vignette(truth)
-    linear = ndimage.gaussian_filter(linear, (0, lighting.blur, lighting.blur), mode="nearest")
-    gain = as_map([lighting.white[0], 1.0, lighting.white[1]])[:, None, None]
-    linear = np.clip(linear * gain, 0, 1)
-    electrons = np.sqrt(linear * FULL_WELL + READ_NOISE**2) / FULL_WELL
-    signal = encode(linear)
-    slope = (encode(linear + 0.001) - signal) / 0.001
-    noise = electrons * slope
-    return Rendering(as_map(np.moveaxis(signal, 0, -1)), as_map(np.moveaxis(noise, 0, -1)))
+    linear = _radiance(world, camera, lighting) * _vignette(camera)[..., None]
+    linear = ndimage.gaussian_filter(
+        linear, (lighting.blur, lighting.blur, 0), mode="nearest", truncate=3
+    )
+    linear *= as_map([lighting.white[0], 1, lighting.white[1]]) * np.float32(lighting.exposure)
+    photons = np.where(linear < 1, linear, 0)
+    linear = np.minimum(linear, np.float32(1))
+    noise = np.sqrt(photons * np.float32(FULL_WELL) + np.float32(READ_NOISE**2)) / FULL_WELL
+    return Rendering(encode(linear), as_map(noise * _contrast(linear)))
+
+
+def expose_rgb(rendering: Rendering, rng: np.random.Generator) -> NDArray[np.uint16]:
+    """Add noise and round to whole counts.
+
+    Returns
+    -------
+    uint16 array (y, x, color), 0–65535
+    """
+    noise = rng.standard_normal(rendering.signal.shape, dtype=np.float32)
+    counts = np.rint(rendering.signal + noise * rendering.noise)
+    return np.clip(counts, 0, COUNTS).astype(np.uint16)
 
 
 def encode(linear: Any) -> Map:
-    """Bring linear light (0–1) to the camera's 8-bit counts by a gamma curve with a toe."""
+    """Bring linear light (0–1) to 16-bit counts by a gamma curve with a toe."""
     base = TOE ** (1 / GAMMA)
-    return as_map(255 * ((linear + TOE) ** (1 / GAMMA) - base) / ((1 + TOE) ** (1 / GAMMA) - base))
+    curve = (as_map(linear) + np.float32(TOE)) ** np.float32(1 / GAMMA) - np.float32(base)
+    return as_map(curve * np.float32(COUNTS / ((1 + TOE) ** (1 / GAMMA) - base)))
 
 
-def expose_rgb(rendering: Rendering, rng: np.random.Generator) -> Map:
-    """Add noise and round to whole counts (y, x, color), 0–255."""
-    noise = as_map(rng.standard_normal(rendering.signal.shape, dtype=np.float32))
-    return as_map(np.clip(np.rint(rendering.signal + noise * rendering.noise), 0, 255))
+def _contrast(linear: Map) -> Map:
+    """Give the slope of the gamma curve, counts per unit of linear light."""
+    scale = COUNTS / ((1 + TOE) ** (1 / GAMMA) - TOE ** (1 / GAMMA)) / GAMMA
+    return as_map(np.float32(scale) * (linear + np.float32(TOE)) ** np.float32(1 / GAMMA - 1))
+
+
+def _vignette(camera: Camera) -> Map:
+    """Give the lens's loss of light away from its axis (y, x), 1."""
+    across = (np.arange(camera.width) - camera.cx) / camera.fx
+    down = (np.arange(camera.height) - camera.cy) / camera.fy
+    return as_map(1 / (1 + VIGNETTING * (across[None, :] ** 2 + down[:, None] ** 2)))
+
+
+def _directions(camera: Camera, split: int = SPLIT) -> Map:
+    """Give the directions (rows · split, columns · split, 3) in which parts of pixels look.
+
+    Exact every 8 px, linear between: the lens bends rays by less than 1e-3 px within that.
+    """
+    nodes = [np.arange(0, side + _NODES_PX, _NODES_PX) - 0.5 for side in _shape(camera)]
+    exact = camera.directions(np.stack(np.meshgrid(nodes[1], nodes[0]), axis=-1))
+    down, across = (
+        _between(side * split, len(axis), split)
+        for side, axis in zip(_shape(camera), nodes, strict=True)
+    )
+    rays = np.einsum("ik,kla,jl->ija", down, as_map(exact), across, optimize=True)
+    return as_map(rays / np.linalg.norm(rays, axis=-1, keepdims=True))
+
+
+def _shape(camera: Camera) -> tuple[int, int]:
+    """Give rows and columns of a camera's frame."""
+    return camera.height, camera.width
+
+
+def _between(count: int, nodes: int, split: int) -> Map:
+    """Give the weights (count, nodes) of linear interpolation between nodes."""
+    place = (np.arange(count) + 0.5) / (split * _NODES_PX)
+    return as_map(np.maximum(0, 1 - np.abs(place[:, None] - np.arange(nodes))))
+
+
+def _radiance(world: World, camera: Camera, lighting: Lighting) -> Map:
+    """Render linear light (y, x, color) before the lens."""
+    rays = _directions(camera)
+    shape = rays.shape[:2]
+    eye = as_map(camera.centre)
+    step = max(SPLIT, _BAND // shape[1] // SPLIT * SPLIT)
+    bands = [slice(start, start + step) for start in range(0, shape[0], step)]
+    hits = [world.cast(eye, rays[band].reshape(-1, 3)) for band in bands]
+    pitch = float(np.linalg.norm(world.part.to_rig(np.zeros(3, np.float32)) - eye)) / camera.fx
+    sky = _sky(hits, shape, pitch)
+    shading = Shading(world, Looks(world.part, pitch / SPLIT), eye, _lamps(world, lighting))
+    sub = np.arange(SPLIT)[:, None] * SPLIT + np.arange(SPLIT)
+    rows = []
+    for band, hit in zip(bands, hits, strict=True):
+        height = rays[band].shape[0]
+        which = np.tile(sub, (height // SPLIT, shape[1] // SPLIT)).ravel()
+        light = shading.radiance(hit, sky[band].ravel(), which)
+        rows.append(_pixel_means(light.reshape(3, height, shape[1])))
+    return as_map(np.moveaxis(np.concatenate(rows, axis=1), 0, -1))
+
+
+def _pixel_means(light: Map) -> Map:
+    """Average the rays of each pixel (color, y, x)."""
+    parts = range(SPLIT)
+    total = sum(light[:, i::SPLIT, j::SPLIT] for i in parts for j in parts)
+    return as_map(total / np.float32(SPLIT * SPLIT))
+
+
+def _lamps(world: World, lighting: Lighting) -> tuple[Lamp, ...]:
+    """Give the lamps as this capture finds them."""
+    middle = world.part.to_rig(np.zeros(3, np.float32))
+    return tuple(
+        Lamp(place, middle, LAMP_MM, power * drift)
+        for place, power, drift in zip(LAMPS, LAMP_POWERS, lighting.power, strict=True)
+    )
+
+
+def _sky(hits: list[Hits], shape: tuple[int, int], pitch: float) -> Map:
+    """Give how open each ray's place is to the sky, at the rays' resolution."""
+    heights = np.concatenate([hit.places[:, 2] for hit in hits]).reshape(shape)
+    lost = np.isnan(heights)
+    if lost.all():
+        return np.ones(shape, np.float32)
+    heights[lost] = heights[~lost].min()
+    coarse = heights[::SPLIT, ::SPLIT]
+    return np.kron(openness(coarse, pitch), np.ones((SPLIT, SPLIT), np.float32))
