@@ -74,6 +74,7 @@ class Rig:
     surface: Plane | Path | None = None
 
     def __post_init__(self) -> None:
+        """Refuse a reference without a camera."""
         if self.reference not in self.cameras:
             raise RegistrationError(
                 f"the rig {self.name!r} has the reference {self.reference!r}, but cameras only "
