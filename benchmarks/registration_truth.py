@@ -223,7 +223,9 @@ def summary(founds: list[Found]) -> str:
     coverage = np.mean([found.coverage for found in founds])
     text = f"error median {median:.3f} px, 95 % {most:.3f} px, covers {coverage:.1%}"
     if hidden:
-        text += f"; occlusion precision {rightly / max(called, 1):.2%}, recall {rightly / hidden:.2%}"
+        text += (
+            f"; occlusion precision {rightly / max(called, 1):.2%}, recall {rightly / hidden:.2%}"
+        )
     return text
 
 

@@ -19,6 +19,7 @@ import numba
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
 FAST = {"contract", "nsz"}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FAST}
 _MOST_THREADS = 8
 
 
@@ -35,12 +36,27 @@ def compiled(loop: Loop) -> Loop:
     callable
         The same function, compiled; type-checked as written.
     """
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FAST}
     try:
-        made = numba.njit(cache=True, **options)(loop)
+        made = numba.njit(cache=True, **_OPTIONS)(loop)
     except RuntimeError:  # numba found no folder that it may write to
-        made = numba.njit(**options)(loop)
+        made = numba.njit(**_OPTIONS)(loop)
     return cast(Loop, made)
+
+
+def inlined(step: Loop) -> Loop:
+    """Compile a function into the loops that call it, as if it were written there.
+
+    Parameters
+    ----------
+    step : callable
+        Called from compiled loops only.
+
+    Returns
+    -------
+    callable
+        The same function, compiled; type-checked as written.
+    """
+    return cast(Loop, numba.njit(forceinline=True, **_OPTIONS)(step))
 
 
 def threads() -> int:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.jit import compiled
+from mmdefect.jit import inlined
 from mmdefect.registration.camera import Camera, Division, Pose
 
 Numbers = NDArray[np.float64]
@@ -38,7 +38,7 @@ def motion(start: Pose | None, end: Pose | None) -> Numbers:
     return np.concatenate([rotation.ravel(), end.translation - rotation @ start.translation])
 
 
-@compiled
+@inlined
 def moved(m: Any, x: float, y: float, z: float) -> tuple[float, float, float]:
     """Move a point by twelve numbers."""
     return (
@@ -48,7 +48,7 @@ def moved(m: Any, x: float, y: float, z: float) -> tuple[float, float, float]:
     )
 
 
-@compiled
+@inlined
 def bent(lens: Any, x: float, y: float) -> tuple[float, float]:
     """Bend normalised coordinates as the lens does; NaN beyond its reach."""
     r2 = x * x + y * y

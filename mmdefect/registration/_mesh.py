@@ -12,7 +12,6 @@ from mmdefect.jit import compiled
 from mmdefect.registration._lens import bent, moved
 
 NOTHING, MEASURED, BRIDGED, GUESSED, WALL = 0, 1, 2, 3, 4
-_DIAGONAL = np.sqrt(2.0)
 
 
 @compiled
@@ -30,7 +29,7 @@ def link(
             z = depth[i, j]
             if not z > 0:
                 continue
-            most = slope * z * _DIAGONAL + slack
+            most = slope * z + slack
             for k in range(max(i - 1, 0), min(i + 2, rows)):
                 for n in range(max(j - 1, 0), min(j + 2, columns)):
                     if (k != i or n != j) and abs(depth[k, n] - z) <= most:
@@ -114,41 +113,40 @@ def bridge(
 
 @compiled
 def stand(
-    band: int, start: int, stop: int, points: Any, state: Any, motion: Any,
-    x: Any, y: Any, w: Any, bounds: Any,
+    band: int, start: int, stop: int, points: Any, state: Any, motion: Any, plane: Any,
+    x: Any, y: Any, w: Any,
 ) -> None:  # fmt: skip
-    """Bring points before a camera: normalised coordinates, and the inverse depth ``w`` (1/mm).
+    """Bring points before a camera: pixels of an undistorted plane, and the inverse depth.
 
-    ``w`` is 0 where nothing stands or it is not in front. ``bounds`` (band, 4) receives the least
-    and greatest x and y.
+    ``plane`` holds scale and offset in x, then in y. ``w``, 1/mm, is 0 where nothing stands or it
+    is not in front.
     """
-    least_x, most_x, least_y, most_y = np.inf, -np.inf, np.inf, -np.inf
     for i in range(start, stop):
         for j in range(state.shape[1]):
             w[i, j] = 0
             if state[i, j] == NOTHING:
                 continue
             p, q, z = moved(motion, points[0, i, j], points[1, i, j], points[2, i, j])
-            if not z > 0:
-                continue
-            w[i, j] = 1 / z
-            p, q = p / z, q / z
-            x[i, j], y[i, j] = p, q
-            least_x, most_x = min(least_x, p), max(most_x, p)
-            least_y, most_y = min(least_y, q), max(most_y, q)
-    bounds[band, 0], bounds[band, 1] = least_x, most_x
-    bounds[band, 2], bounds[band, 3] = least_y, most_y
+            if z > 0:
+                w[i, j] = 1 / z
+                x[i, j] = p / z * plane[0] + plane[1]
+                y[i, j] = q / z * plane[2] + plane[3]
 
 
 @compiled
 def bend(
     band: int, start: int, stop: int, x: Any, y: Any, w: Any, camera: Any, lens: Any, out: Any
 ) -> None:
-    """Give the pixels (2, y, x) on which normalised coordinates fall through a lens."""
+    """Give the pixels (2, y, x) on which undistorted pixels fall through a lens.
+
+    ``camera`` holds fx, fy, cx, cy. Beyond the lens's reach ``w`` becomes 0.
+    """
     for i in range(start, stop):
         for j in range(w.shape[1]):
             if w[i, j] > 0:
-                p, q = bent(lens, float(x[i, j]), float(y[i, j]))
+                p, q = bent(
+                    lens, (x[i, j] - camera[2]) / camera[0], (y[i, j] - camera[3]) / camera[1]
+                )
                 out[0, i, j] = p * camera[0] + camera[2]
                 out[1, i, j] = q * camera[1] + camera[3]
                 if not np.isfinite(p + q):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mmdefect.jit import compiled
+from mmdefect.jit import compiled, inlined
 from mmdefect.registration._lens import bent, moved
 
 _LEAST_SHARE = 1e-4
@@ -48,7 +48,7 @@ def sample(
             _mean(x * camera[0] + camera[2], y * camera[1] + camera[3], wide, frame, out, i, j)
 
 
-@compiled
+@inlined
 def _hidden(x: float, y: float, z: float, near: Any, grid: Any) -> bool:
     """Tell whether all four neighbours in the sensor's view lie before the depth z."""
     column, row = x * grid[0] + grid[1], y * grid[2] + grid[3]
@@ -59,7 +59,7 @@ def _hidden(x: float, y: float, z: float, near: Any, grid: Any) -> bool:
     return bool(farthest * z > 1)
 
 
-@compiled
+@inlined
 def _mean(column: float, row: float, wide: float, frame: Any, out: Any, i: int, j: int) -> None:
     """Write the mean over a square of a frame."""
     rows, columns = frame.shape[1:]

@@ -3,7 +3,7 @@
 Everything follows from the scanner's own pixels, so nothing has to be tuned for a part:
 
 * *Jump*: neighbours lie on one surface when their depths differ by no more than a plane at 75°
-  to the line of sight would make of one pixel, and four times the depth noise. Scanners return
+  to the line of sight would make of one pixel's diagonal, and four times the depth noise. Scanners return
   nothing beyond that angle.
 * *Noise*: the median second difference of depth along rows, of a cloud's every eighth row.
 * *Outliers*: a point without any neighbour on its surface places nothing and hides nothing.
@@ -69,26 +69,24 @@ class Sheet:
         there = (self.state == mesh.MEASURED) | (self.state == mesh.BRIDGED)
         return np.where(there, self.points, np.float32(np.nan))
 
-    def before(self, motion: Numbers) -> tuple[NDArray[np.float32], Numbers]:
+    def before(self, motion: Numbers, plane: Numbers) -> NDArray[np.float32]:
         """Bring the points before a camera.
 
         Parameters
         ----------
         motion : array (12,)
             From the frame of the points into the camera's.
+        plane : array (4,)
+            Scale and offset in x, then in y: from normalised coordinates to pixels.
 
         Returns
         -------
         array (3, y, x), float32
-            Normalised x, y (1) and the inverse depth (1/mm), 0 where nothing stands.
-        array (4,)
-            Least and greatest x, least and greatest y.
+            Undistorted pixels x, y and the inverse depth (1/mm), 0 where nothing stands.
         """
         seen = np.empty((3, *self.state.shape), dtype=np.float32)
-        bounds = np.tile([np.inf, -np.inf, np.inf, -np.inf], (8, 1))
-        in_bands(mesh.stand, len(self.state), self.points, self.state, motion, *seen, bounds)
-        least, most = bounds.min(0), bounds.max(0)
-        return seen, np.array([least[0], most[1], least[2], most[3]])
+        in_bands(mesh.stand, len(self.state), self.points, self.state, motion, plane, *seen)
+        return seen
 
 
 def noise_of(depth: NDArray[np.float32]) -> float:
@@ -132,7 +130,7 @@ def make_sheet(points: NDArray[np.float32], camera: Camera) -> Sheet:
     footprint = 1 / min(camera.fx, camera.fy)
     noise = noise_of(depth)
     state = np.empty(depth.shape, dtype=np.uint8)
-    slope = _STEEPEST * footprint
+    slope = np.sqrt(2) * _STEEPEST * footprint
     in_bands(mesh.link, len(state), depth, slope, _NOISE_SHARE * noise, state)
     if not (state == mesh.MEASURED).all():
         depth, points = depth.copy(), points.copy()

@@ -17,6 +17,7 @@ from mmdefect.registration.sheet import Sheet
 _MOST_NODES = 1 << 22
 _SOME = 16
 _AROUND = 99
+_FINE = 0.5
 Points = NDArray[np.float32]
 
 
@@ -119,16 +120,16 @@ def cast_surface(sheet: Sheet, home: Pose, reference: Eye) -> Surface:
     Surface
     """
     camera = reference.camera
-    (x, y, w), _ = sheet.before(motion(home, camera.pose))
+    fx, fy, cx, cy = reference.frame
+    x, y, w = sheet.before(motion(home, camera.pose), np.array([fx, cx, fy, cy]))
     pixels = np.empty((2, *w.shape), dtype=np.float32)
     in_bands(bend, len(w), x, y, w, reference.frame, reference.lens, pixels)
-    fx, fy, cx, cy = reference.frame
     near, kind = rasterise(
         (x, y, w, sheet.depth, sheet.state, sheet.slope, sheet.slack),
-        np.array([fx, cx, fy, cy]),
         (camera.height, camera.width),
         pixels,
         reference.undistorted,
+        walls=True,
     )
     with np.errstate(divide="ignore"):
         ahead = 1 / near
@@ -150,7 +151,7 @@ def hiding(surface: Surface, sensor: Eye, reference: Eye) -> tuple[Points, Numbe
     """Render what hides the surface from a sensor.
 
     The raster lies in the sensor's undistorted plane, over the part of its view that the scanner
-    saw, and is about as fine as the reference's pixels.
+    saw, and its nodes are half a pixel of the reference apart.
 
     Parameters
     ----------
@@ -164,34 +165,25 @@ def hiding(surface: Surface, sensor: Eye, reference: Eye) -> tuple[Points, Numbe
     array (4,)
         Scale and offset in x, then in y: from the sensor's normalised coordinates to nodes.
     """
-    sheet = surface.sheet
-    seen, bounds = sheet.before(motion(surface.home, sensor.camera.pose))
-    low, high = (np.array(pair) for pair in (bounds[::2], bounds[1::2]))
-    low, high = np.maximum(low, sensor.view[::2]), np.minimum(high, sensor.view[1::2])
-    nothing = np.zeros((0, 0), dtype=np.float32), np.zeros(4)
-    if not (low < high).all():
-        return nothing
-    pitch = _pitch(surface, sensor, reference)
-    pitch = max(pitch, float(np.sqrt(np.prod(high - low) / _MOST_NODES)))
-    size = np.ceil((high - low) / pitch).astype(int) + 3
-    plane = np.array([1 / pitch, 1 - low[0] / pitch, 1 / pitch, 1 - low[1] / pitch])
-    near, _ = rasterise(
-        (*seen, sheet.depth, sheet.state, sheet.slope, sheet.slack),
-        plane,
-        (int(size[1]), int(size[0])),
-    )
-    return near, plane
-
-
-def _pitch(surface: Surface, sensor: Eye, reference: Eye) -> float:
-    """Give the size of the reference's pixels in the sensor's normalised coordinates."""
-    sheet = surface.sheet
+    sheet, nothing = surface.sheet, (np.zeros((0, 0), dtype=np.float32), np.zeros(4))
     some = sheet.points[:, ::_SOME, ::_SOME][:, sheet.state[::_SOME, ::_SOME] > 0]
     in_rig = surface.home.out_of(some.T.astype(np.float64))
+    away, ahead = (eye.camera.pose.into(in_rig) for eye in (sensor, reference))
+    away, ahead = away[away[:, 2] > 0], ahead[ahead[:, 2] > 0, 2]
+    if not (len(away) and len(ahead)):
+        return nothing
     focal = min(reference.camera.fx, reference.camera.fy)
-    if not len(in_rig):
-        return 1 / focal
-    ahead, away = (
-        float(np.median(eye.camera.pose.into(in_rig)[:, 2])) for eye in (reference, sensor)
+    pixel = float(np.median(ahead) / np.median(away[:, 2])) / focal
+    seen, margin = away[:, :2] / away[:, 2:], 2 * _SOME * pixel
+    low = np.maximum(seen.min(0) - margin, sensor.view[::2])
+    high = np.minimum(seen.max(0) + margin, sensor.view[1::2])
+    if not (low < high).all():
+        return nothing
+    pitch = max(_FINE * pixel, float(np.sqrt(np.prod(high - low) / _MOST_NODES)))
+    columns, rows = (int(count) + 3 for count in (high - low) / pitch)
+    plane = np.array([1 / pitch, 1 - low[0] / pitch, 1 / pitch, 1 - low[1] / pitch])
+    mesh = sheet.before(motion(surface.home, sensor.camera.pose), plane)
+    near, _ = rasterise(
+        (*mesh, sheet.depth, sheet.state, sheet.slope, sheet.slack), (rows, columns), walls=False
     )
-    return ahead / away / focal if away > 0 else 1 / focal
+    return near, plane
