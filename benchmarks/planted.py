@@ -63,14 +63,14 @@ def make_caster(rng: np.random.Generator) -> o3d.t.geometry.RaycastingScene:
 
     def add(mesh: o3d.geometry.TriangleMesh, turn=(0, 0, 0), to=(0, 0, 0)) -> None:
         mesh.rotate(cv2.Rodrigues(np.asarray(turn, float))[0], center=(0, 0, 0))
-        mesh.translate(np.asarray(to, float) + (0, 0, DISTANCE))
+        mesh.translate(np.asarray(to, float) + np.array([0, 0, DISTANCE]))
         caster.add_triangles(o3d.t.geometry.TriangleMesh.from_legacy(mesh))
 
     nodes, phase = 240, rng.uniform(0, 6, 2)
     y, x = np.meshgrid(*[np.linspace(-75, 75, nodes)] * 2, indexing="ij")
     z = 0.8 * np.sin(x / 6 + phase[0]) * np.sin(y / 8 + phase[1]) + 0.02 * x
     corner = (np.arange(nodes - 1)[:, None] * nodes + np.arange(nodes - 1)).reshape(-1, 1)
-    halves = [corner + [0, nodes, 1], corner + [1, nodes, nodes + 1]]
+    halves = [corner + np.array(c) for c in ((0, nodes, 1), (1, nodes, nodes + 1))]
     floor = o3d.geometry.TriangleMesh(
         o3d.utility.Vector3dVector(np.stack([x, y, z], -1).reshape(-1, 3)),
         o3d.utility.Vector3iVector(np.concatenate(halves)),

@@ -51,7 +51,9 @@ def naive(rig: Rig, frames: dict[str, xr.DataArray]) -> dict[str, np.ndarray]:
     cloud = scanner.pose.out_of(np.moveaxis(frames["points"].values, 0, -1).astype(np.float64))
     rows, columns = cloud.shape[:2]
     corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).reshape(-1, 1)
-    triangles = np.concatenate([corner + [0, columns, 1], corner + [1, columns, columns + 1]])
+    triangles = np.concatenate(
+        [corner + np.array(c) for c in ((0, columns, 1), (1, columns, columns + 1))]
+    )
     flat = cloud.reshape(-1, 3).astype(np.float32)
     depth = flat[:, 2][triangles]
     triangles = triangles[np.ptp(depth, axis=1) < 1.0].astype(np.uint32)

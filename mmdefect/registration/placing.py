@@ -152,14 +152,13 @@ class Registration:
 
     def _check(self, name: str, frame: xr.DataArray) -> None:
         """Refuse a frame that cannot be its camera's."""
-        found = (frame.sizes["y"], frame.sizes["x"])
-        camera = self.rig.cameras.get(name)
-        if camera is not None and found != (camera.height, camera.width):
-            raise RegistrationError(size_contradicts(name, found, self.rig))
+        refused = self.rig.size_refused(name, (frame.sizes["y"], frame.sizes["x"]))
+        if refused is not None:
+            raise RegistrationError(refused)
         if name in self.registered:
             check_shape(name, frame, self.size)
         if frame.attrs["modality"] in SCANNERS and frame.attrs["units"] != "mm":
-            if camera is not None or name in self.registered:
+            if name in self.rig.cameras or name in self.registered:
                 raise RegistrationError(
                     f"{name!r} is in {frame.attrs['units']!r}, but the lengths of a rig are mm; "
                     "state its unit in the card, or leave it out of the rig"
@@ -223,29 +222,6 @@ class Registration:
             eye.frame, eye.lens, ratio, near, plane, 1 / focal, slack, seen, values, out,
         )  # fmt: skip
         return _like(frame, out.reshape(*frame.shape[:-2], *self.size))
-
-
-def size_contradicts(name: str, found: tuple[int, int], rig: Rig) -> str:
-    """Say that a frame has another size than its camera.
-
-    Parameters
-    ----------
-    name : str
-        The sensor.
-    found : (int, int)
-        Height and width in pixels.
-    rig : Rig
-
-    Returns
-    -------
-    str
-    """
-    camera = rig.cameras[name]
-    return (
-        f"{found[0]}x{found[1]} pixels (rows x columns) were found, but the rig {rig.name!r} "
-        f"promises {camera.height}x{camera.width} for {name!r}; record it as it was calibrated, "
-        "or correct size in the rig file"
-    )
 
 
 def _like(frame: xr.DataArray, values: NDArray[np.float32]) -> xr.DataArray:

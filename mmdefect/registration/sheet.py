@@ -3,16 +3,17 @@
 Everything follows from the scanner's own pixels, so nothing has to be tuned for a part:
 
 * *Jump*: neighbours lie on one surface when their depths differ by no more than a plane at 75°
-  to the line of sight would make of one pixel's diagonal, and four times the depth noise. Scanners return
-  nothing beyond that angle.
+  to the line of sight would make of one pixel's diagonal, and four times the depth noise.
+  Scanners return nothing beyond that angle.
 * *Noise*: the median second difference of depth along rows, of a cloud's every eighth row.
 * *Outliers*: a point without any neighbour on its surface places nothing and hides nothing.
 * *Holes* of up to 8 px between points that agree in depth within two pixel footprints and four
   times the noise are bridged, so that other sensors can be placed there; the points of the scene
   stay missing. Holes of up to 32 px with agreeing ends count as surface where they hide what lies
   behind, and for nothing else. A pair of ends that disagrees, a step, keeps a hole open.
-* What lies behind a depth step is taken for solid, as parts are: a step's wall hides, and where a
-  camera looks at one there is no surface. Overhanging parts lose some pixels by that.
+* Across a jump there is no surface: a reference pixel that looks at a step's wall, which the
+  scanner did not see, has no point. Walls hide nothing from other sensors; what stands on them
+  does.
 """
 
 from dataclasses import dataclass
