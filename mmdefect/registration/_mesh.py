@@ -15,6 +15,19 @@ NOTHING, MEASURED, BRIDGED, GUESSED, WALL = 0, 1, 2, 3, 4
 
 
 @compiled
+def look(band: int, start: int, stop: int, points: Any, axis: Any, depth: Any) -> None:
+    """Give the depth (y, x) of points along a scanner's axis; NaN for what is no point before it.
+
+    ``axis`` (4,) holds the axis in the points' frame, and the scanner's shift along it in mm.
+    """
+    for i in range(start, stop):
+        for j in range(depth.shape[1]):
+            x, y, z = points[0, i, j], points[1, i, j], points[2, i, j]
+            along = axis[0] * x + axis[1] * y + axis[2] * z + axis[3]
+            depth[i, j] = along if along > 0 and along < np.inf else np.nan
+
+
+@compiled
 def link(
     band: int, start: int, stop: int, depth: Any, slope: float, slack: float, out: Any
 ) -> None:

@@ -82,4 +82,5 @@ def _mean(column: float, row: float, wide: float, frame: Any, out: Any, i: int, 
                 weight = high * (min(right, n + 0.5) - max(left, n - 0.5))
                 total += weight * frame[k, m, n]
                 weights += weight
-        out[k, i, j] = total / weights
+        mean = total / weights
+        out[k, i, j] = mean if abs(mean) < np.inf else np.nan

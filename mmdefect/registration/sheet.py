@@ -124,17 +124,18 @@ def make_sheet(points: NDArray[np.float32], camera: Camera) -> Sheet:
     Sheet
     """
     points = np.ascontiguousarray(points, dtype=np.float32)
-    depth = points[2]
+    axis = np.array([0.0, 0.0, 1.0, 0.0])
     if camera.points_in == "rig":
-        turn, shift = camera.pose.rotation[2], camera.pose.translation[2]
-        depth = (np.tensordot(turn, points.astype(np.float64), 1) + shift).astype(np.float32)
+        axis = np.array([*camera.pose.rotation[2], camera.pose.translation[2]])
+    depth = np.empty(points.shape[1:], dtype=np.float32)
+    in_bands(mesh.look, len(depth), points, axis, depth)
     footprint = 1 / min(camera.fx, camera.fy)
     noise = noise_of(depth)
     state = np.empty(depth.shape, dtype=np.uint8)
     slope = np.sqrt(2) * _STEEPEST * footprint
     in_bands(mesh.link, len(state), depth, slope, _NOISE_SHARE * noise, state)
     if not (state == mesh.MEASURED).all():
-        depth, points = depth.copy(), points.copy()
+        points = points.copy()
         _bridge(points, depth, state, _AGREEING_FOOTPRINTS * footprint, _NOISE_SHARE * noise)
     return Sheet(points, depth, state, slope, noise)
 
