@@ -118,12 +118,12 @@ def _caster(path: Path) -> Any:
             "give the rig a plane: [surface] point, normal"
         ) from error
     with open3d.utility.VerbosityContextManager(open3d.utility.VerbosityLevel.Error):
-        mesh = open3d.t.io.read_triangle_mesh(str(path))
-    if "indices" not in mesh.triangle or not len(mesh.triangle.indices):
+        mesh = open3d.io.read_triangle_mesh(path)
+    if not mesh.has_triangles():
         raise RegistrationError(
             f"the rig's nominal surface '{path.name}' holds no triangle; an STL, PLY or OBJ mesh "
             "in the rig's frame, in mm, was promised: export it again"
         )
     caster = open3d.t.geometry.RaycastingScene()
-    caster.add_triangles(mesh)
+    caster.add_triangles(open3d.t.geometry.TriangleMesh.from_legacy(mesh))
     return caster
