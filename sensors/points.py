@@ -4,8 +4,9 @@
   axes z is the distance along the optical axis, so that a z of 0 or below is no measurement
   either; in a part's axes it is a place like any other, and the card says so.
 * A point that lacks one coordinate is no point: it becomes NaN in all three.
-* PLY keeps no rows; the card states the shape, and another number of points is refused instead
-  of being rearranged by guess.
+* A PCD with a height, and a PLY with ``num_rows`` and ``num_cols`` in its header, keep their rows.
+  For other lists the card states the shape, and another number of points is refused instead of
+  being rearranged by guess.
 """
 
 import math

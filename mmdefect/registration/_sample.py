@@ -44,8 +44,11 @@ def sample(
             if near.size and _hidden(x, y, z - pixel * ahead - slack, near, grid):
                 continue
             x, y = bent(lens, x, y)
-            wide = max(1.0, ratio * ahead / z)
-            _mean(x * camera[0] + camera[2], y * camera[1] + camera[3], wide, frame, out, i, j)
+            x, y, wide = x * camera[0] + camera[2], y * camera[1] + camera[3], ratio * ahead / z
+            if wide > 1:
+                _mean(x, y, wide, frame, out, i, j)
+            else:
+                _between(x, y, frame, out, i, j)
 
 
 @inlined
@@ -57,6 +60,29 @@ def _hidden(x: float, y: float, z: float, near: Any, grid: Any) -> bool:
     j, i = int(column), int(row)
     farthest = min(near[i, j], near[i, j + 1], near[i + 1, j], near[i + 1, j + 1])
     return bool(farthest * z > 1)
+
+
+@inlined
+def _between(column: float, row: float, frame: Any, out: Any, i: int, j: int) -> None:
+    """Write the mean over one pixel's square, which is bilinear interpolation."""
+    rows, columns = frame.shape[1:]
+    if not (
+        column >= -_LEAST_SHARE
+        and column <= columns - 1 + _LEAST_SHARE
+        and row >= -_LEAST_SHARE
+        and row <= rows - 1 + _LEAST_SHARE
+    ):
+        return
+    left, top = int(column + _LEAST_SHARE), int(row + _LEAST_SHARE)
+    right = left + 1 if column - left > _LEAST_SHARE else left
+    lower = top + 1 if row - top > _LEAST_SHARE else top
+    right, lower = min(right, columns - 1), min(lower, rows - 1)
+    across, down = max(column - left, 0.0), max(row - top, 0.0)
+    for k in range(frame.shape[0]):
+        one = frame[k, top, left] + across * (frame[k, top, right] - frame[k, top, left])
+        two = frame[k, lower, left] + across * (frame[k, lower, right] - frame[k, lower, left])
+        mean = one + down * (two - one)
+        out[k, i, j] = mean if abs(mean) < np.inf else np.nan
 
 
 @inlined

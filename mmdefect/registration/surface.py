@@ -48,14 +48,19 @@ class Eye:
 
     @cached_property
     def view(self) -> Numbers:
-        """The least and greatest x, least and greatest y (4,) of the frame, normalised."""
+        """The least and greatest x, least and greatest y (4,) of the frame, normalised.
+
+        Without bounds where the lens model does not reach the frame's border.
+        """
         right, bottom = self.camera.width - 0.5, self.camera.height - 0.5
         share = np.linspace(0, 1, _AROUND)
         flat, full = np.zeros(_AROUND), np.ones(_AROUND)
         columns = np.concatenate([share, share, flat, full]) * (right + 0.5) - 0.5
         rows = np.concatenate([flat, full, share, share]) * (bottom + 0.5) - 0.5
         x, y = self._straight(columns, rows)
-        return np.array([np.nanmin(x), np.nanmax(x), np.nanmin(y), np.nanmax(y)])
+        if not np.isfinite(x).all():
+            return np.array([-np.inf, np.inf, -np.inf, np.inf])
+        return np.array([x.min(), x.max(), y.min(), y.max()])
 
     def _straight(self, columns: Numbers, rows: Numbers) -> tuple[Floats, Floats]:
         """Give the normalised coordinates behind pixels."""
