@@ -12,7 +12,7 @@ from mmdefect.registration import BrownConrady, Camera, Plane, Pose, Rig
 from mmdefect.registration.placing import Registration
 
 SIDE = 48
-HUGE = 1e6
+HUGE = 1e15
 TILT = cv2.Rodrigues(np.array([0.15, -0.2, 0.05]))[0]
 PLANE = Plane(np.array([0.0, 0.0, 300.0]), np.array([0.1, -0.2, -1.0]))
 
@@ -184,7 +184,19 @@ def test_fine_pixels_are_averaged_over_the_references_pixel():
     )
     known = placed["xray"].values[np.isfinite(placed["xray"].values)]
     assert known.size > 0.8 * SIDE * SIDE
-    np.testing.assert_allclose(known, 1.5, atol=1e-3)
+    np.testing.assert_allclose(known, 1.5, atol=0.06)
+
+
+@pytest.mark.parametrize("ratio", [0.7, 1.0, 1.05, 1.5, 2.3, 4.0])
+def test_a_ramp_is_sampled_exactly_at_every_ratio_of_pixels(ratio):
+    side = round(SIDE * ratio)
+    fine = camera(side, 120.0 * ratio, through=True)
+    placed, _ = Registration(rig(xray=fine)).place({"points": cloud(flat()), "xray": picture(side)})
+    found = placed["xray"].values[0]
+    wanted = (np.arange(SIDE) - (SIDE - 1) / 2) * ratio + (side - 1) / 2
+    known = np.isfinite(found)
+    assert known.mean() > 0.85
+    np.testing.assert_allclose(found[known], np.broadcast_to(wanted, found.shape)[known], atol=1e-3)
 
 
 def test_a_frame_whose_size_contradicts_its_camera_is_refused():

@@ -1,9 +1,9 @@
 """Compiled sampling: what another sensor saw at the points of the reference's surface.
 
-A reference pixel receives the mean over a square on the sensor's frame: one sensor pixel wide,
-which is bilinear interpolation, or as wide as the reference's pixel there when that is wider.
-All pixels of the square must lie in the frame and hold a measurement; else the result is NaN,
-which is what one NaN makes of a mean anyway.
+Frames are interpolated bilinearly. Where the reference's pixel is w > 1 sensor pixels wide, the
+interpolated frame is averaged over a square √(w² - 1) pixels wide, which with the interpolation's
+own width makes w; a ramp stays exactly that ramp. All pixels that count must lie in the frame and
+hold a measurement; else the result is NaN, which is what one NaN makes of a mean anyway.
 """
 
 from typing import Any
@@ -14,6 +14,8 @@ from mmdefect.jit import compiled, inlined
 from mmdefect.registration._lens import bent, moved
 
 _LEAST_SHARE = 1e-4
+_LEAST_WIDTH = 1e-2
+_MOST_WIDTH = 60.0
 
 
 @compiled
@@ -30,6 +32,7 @@ def sample(
     sensor's focal length over the reference's, both in px.
     """
     channels = frame.shape[0]
+    shares = np.empty(int(_MOST_WIDTH) + 4)
     for i in range(start, stop):
         for j in range(surface.shape[2]):
             for k in range(channels):
@@ -45,8 +48,9 @@ def sample(
                 continue
             x, y = bent(lens, x, y)
             x, y, wide = x * camera[0] + camera[2], y * camera[1] + camera[3], ratio * ahead / z
-            if wide > 1:
-                _mean(x, y, wide, frame, out, i, j)
+            wide = np.sqrt(max(wide * wide - 1, 0.0))
+            if wide > _LEAST_WIDTH:
+                _mean(x, y, min(wide, _MOST_WIDTH), shares, frame, out, i, j)
             else:
                 _between(x, y, frame, out, i, j)
 
@@ -64,7 +68,7 @@ def _hidden(x: float, y: float, z: float, near: Any, grid: Any) -> bool:
 
 @inlined
 def _between(column: float, row: float, frame: Any, out: Any, i: int, j: int) -> None:
-    """Write the mean over one pixel's square, which is bilinear interpolation."""
+    """Write what bilinear interpolation finds."""
     rows, columns = frame.shape[1:]
     if not (
         column >= -_LEAST_SHARE
@@ -86,27 +90,54 @@ def _between(column: float, row: float, frame: Any, out: Any, i: int, j: int) ->
 
 
 @inlined
-def _mean(column: float, row: float, wide: float, frame: Any, out: Any, i: int, j: int) -> None:
-    """Write the mean over a square of a frame."""
+def _mean(
+    column: float, row: float, wide: float, shares: Any, frame: Any, out: Any, i: int, j: int
+) -> None:
+    """Write the mean of the interpolated frame over a square ``wide`` pixels wide."""
     rows, columns = frame.shape[1:]
-    left, right, top, bottom = column - wide / 2, column + wide / 2, row - wide / 2, row + wide / 2
-    least = _LEAST_SHARE * wide
-    if not (
-        left >= -0.5 - least
-        and right <= columns - 0.5 + least
-        and top >= -0.5 - least
-        and bottom <= rows - 0.5 + least
-    ):
+    first, last = _first(column, wide), _last(column, wide)
+    upper, lower = _first(row, wide), _last(row, wide)
+    if not (first >= 0 and last < columns and upper >= 0 and lower < rows):
         return
-    first, last = int(np.floor(left + 0.5 + least)), int(np.ceil(right - 0.5 - least))
-    upper, lower = int(np.floor(top + 0.5 + least)), int(np.ceil(bottom - 0.5 - least))
+    whole = 0.0
+    for n in range(first, last + 1):
+        shares[n - first] = _share(column - n, wide)
+        whole += shares[n - first]
     for k in range(frame.shape[0]):
         total, weights = 0.0, 0.0
-        for m in range(max(upper, 0), min(lower, rows - 1) + 1):
-            high = min(bottom, m + 0.5) - max(top, m - 0.5)
-            for n in range(max(first, 0), min(last, columns - 1) + 1):
-                weight = high * (min(right, n + 0.5) - max(left, n - 0.5))
-                total += weight * frame[k, m, n]
-                weights += weight
-        mean = total / weights
+        for m in range(upper, lower + 1):
+            along = 0.0
+            for n in range(first, last + 1):
+                along += shares[n - first] * frame[k, m, n]
+            high = _share(row - m, wide)
+            total += high * along
+            weights += high
+        mean = total / (weights * whole)
         out[k, i, j] = mean if abs(mean) < np.inf else np.nan
+
+
+@inlined
+def _first(at: float, wide: float) -> int:
+    """Give the first pixel of a mean that counts."""
+    first = int(np.ceil(at - wide / 2 - 1))
+    return first if _share(at - first, wide) > _LEAST_SHARE else first + 1
+
+
+@inlined
+def _last(at: float, wide: float) -> int:
+    """Give the last pixel of a mean that counts."""
+    last = int(np.floor(at + wide / 2 + 1))
+    return last if _share(at - last, wide) > _LEAST_SHARE else last - 1
+
+
+@inlined
+def _share(away: float, wide: float) -> float:
+    """Give a pixel's share of the mean, from the distance of the mean's middle to its centre."""
+    return (_below(away + wide / 2) - _below(away - wide / 2)) / wide
+
+
+@inlined
+def _below(u: float) -> float:
+    """Integrate linear interpolation's weight, a triangle from -1 to 1, up to a place."""
+    u = min(max(u, -1.0), 1.0)
+    return 0.5 * (1 + u) * (1 + u) if u < 0 else 1 - 0.5 * (1 - u) * (1 - u)
