@@ -35,7 +35,7 @@ _KEYS = {
         "rig",
     },
     "splits": set(SPLITS),
-    "rig": {"reference", "registered", "mask_folders"},
+    "rig": {"file", "reference", "registered", "mask_folders"},
 }
 
 
@@ -66,7 +66,11 @@ class Card:
     sensors : dict of str to SensorEntry
         The sensors in the rig's order.
     reference : str
-        The sensor whose camera defines the grid.
+        The sensor whose camera defines the grid; empty where the rig file is to say it.
+    rig : str
+        Path of the rig file, below the data set's root or beside the card; empty without one.
+    folder : Path
+        Where the card's own file lies.
     registered : tuple of str
         Sensors whose frames lie on the reference's grid, pixel on pixel.
     mask_folders : tuple of str
@@ -84,6 +88,8 @@ class Card:
     splits: dict[str, tuple[str, ...]] = field(default_factory=dict)
     registered: tuple[str, ...] = ()
     mask_folders: tuple[str, ...] = ()
+    rig: str = ""
+    folder: Path = Path()
 
     @property
     def promised(self) -> tuple[str, ...]:
@@ -156,7 +162,10 @@ def _based(written: dict[str, Any], path: Path, depth: int) -> dict[str, Any]:
             "a circle"
         )
     name = base if base in card_names() else str(path.parent / base)
-    return _over(_written(name, depth + 1), written)
+    below, rig = _written(name, depth + 1), written.get("rig")
+    if isinstance(rig, dict) and "file" in rig and isinstance(below.get("rig"), dict):
+        below["rig"].pop("reference", None)  # the rig file names it
+    return _over(below, written)
 
 
 def _written(name: str, depth: int = 0) -> dict[str, Any]:
@@ -202,6 +211,7 @@ def _card(written: dict[str, Any], where: str) -> Card:
     }
     if not sensors or not frames:
         raise CardError(f"card {where!r} must have [sensors.NAME] and [frames]")
+    first = "" if "file" in rig else next(iter(sensors))
     splits = splits or {"train": "train", "test": "test"}
     card = Card(
         name=written["name"],
@@ -212,9 +222,11 @@ def _card(written: dict[str, Any], where: str) -> Card:
         splits={role: _texts(v, f"[splits] {role}", where) for role, v in splits.items()},
         frames=frames,
         sensors=sensors,
-        reference=_texts(rig.get("reference", next(iter(sensors))), "[rig] reference", where)[0],
+        reference=_texts(rig.get("reference", first), "[rig] reference", where)[0],
         registered=_texts(rig.get("registered", []), "[rig] registered", where),
         mask_folders=_texts(rig.get("mask_folders", MASK), "[rig] mask_folders", where),
+        rig=_texts(rig.get("file", ""), "[rig] file", where)[0],
+        folder=card_folder() if where in card_names() else Path(where).parent,
     )
     _check_names(card, where)
     _check_patterns(card, where)
@@ -259,7 +271,7 @@ def _check_names(card: Card, where: str) -> None:
             f"card {where!r}: a sensor cannot be called {taken[0]!r}, which a scene uses for "
             "something else; rename it and give its folder in 'folders'"
         )
-    spoken = {card.reference: "[rig] reference"}
+    spoken = {card.reference: "[rig] reference"} if card.reference else {}
     spoken |= dict.fromkeys(card.registered, "[rig] registered")
     spoken |= dict.fromkeys(set(card.frames) - {ANY, MASK}, "[frames]")
     for name, place in spoken.items():

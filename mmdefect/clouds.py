@@ -56,7 +56,7 @@ def read_cloud(path: Path, max_bytes: int) -> NDArray[np.float64]:
 
     Returns
     -------
-    ndarray (point, 3) or, of a PCD with rows, (y, x, 3), float64
+    ndarray (point, 3) or, where the file tells its rows, (y, x, 3), float64
         Coordinates x, y, z as stored; other fields are skipped, NaN points are kept.
 
     Raises
@@ -113,7 +113,7 @@ def _header(stream: IO[bytes], last: str) -> list[list[str]]:
     lines: list[list[str]] = []
     for _ in range(_HEADER_LINES):
         words = stream.readline(1024).decode("latin-1").split()
-        if words and not words[0].startswith(("#", "comment", "obj_info")):
+        if words and not words[0].startswith(("#", "comment")):
             lines.append(words)
             if words[0] == last:
                 return lines
@@ -121,8 +121,13 @@ def _header(stream: IO[bytes], last: str) -> list[list[str]]:
 
 
 def _ply_layout(stream: IO[bytes]) -> _Layout:
-    """Parse the header of a PLY file, whose first element must be the vertices."""
+    """Parse the header of a PLY file, whose first element must be the vertices.
+
+    Range scanners tell the rows and columns of their vertices as ``obj_info``.
+    """
     lines = _header(stream, "end_header")
+    notes = {words[1]: words[2] for words in lines if words[0] == "obj_info" and len(words) == 3}
+    lines = [words for words in lines if words[0] != "obj_info"]
     if [words[0] for words in lines[:3]] != ["ply", "format", "element"]:
         raise SensorError("does not begin as a PLY file does; correct the suffix")
     encoding, element = lines[1][1], lines[2]
@@ -142,7 +147,11 @@ def _ply_layout(stream: IO[bytes]) -> _Layout:
             )
         fields.append((words[2], _PLY_ORDER[encoding] + _PLY_TYPES[words[1]]))
     point = _with_axes(np.dtype(fields))
-    return _Layout(encoding.split("_")[0], (int(element[2]),), point)
+    count = int(element[2])
+    sides = [notes.get(side, "") for side in ("num_rows", "num_cols")]
+    organised = all(side.isdecimal() for side in sides)
+    shape = tuple(map(int, sides)) if organised else (count,)
+    return _Layout(encoding.split("_")[0], shape if math.prod(shape) == count else (count,), point)
 
 
 def _pcd_layout(stream: IO[bytes]) -> _Layout:

@@ -20,6 +20,7 @@ from mmdefect.errors import CardError
 from mmdefect.provenance import Digests
 from mmdefect.reading import FrameReader
 from mmdefect.registration import to_scene
+from mmdefect.rigging import read_card_rig
 
 
 class Dataset:
@@ -60,7 +61,13 @@ class Dataset:
         self._wanted = self._check_wanted(sensors)
         if not self.root.is_dir():
             raise CardError(f"'{root}' is no folder; give the folder that holds the captures")
-        found, doubled, unplaced = find_captures(self.card, self.root, self._wanted)
+        self._rig = read_card_rig(self.card, self.root, self._reader.adapter)
+        if self._rig is not None:
+            self.card, self._reader.rig = self._rig.card, self._rig.registration.rig
+        scanners = self._rig.scanners if self._rig is not None else []
+        looked_for = list(dict.fromkeys([*self._wanted, *scanners]))
+        found, doubled, unplaced = find_captures(self.card, self.root, looked_for)
+        found = [capture for capture in found if capture.frames.keys() & set(self._wanted)]
         self.refused += doubled
         if unplaced:
             self.notes.append(
@@ -130,7 +137,12 @@ class Dataset:
         return self._sensors[category]
 
     def reference(self, category: str) -> str:
-        """Name the sensor whose grid the scenes have: the card's, else the first that is there."""
+        """Name the sensor whose grid the scenes have: the card's, else the first that is there.
+
+        By a rig it is always the rig's reference, whether its frames are there or not.
+        """
+        if self._rig is not None:
+            return self.card.reference
         sensors = self.sensors(category)
         on_grid = [self.card.reference, *self.card.registered]
         return next((name for name in on_grid if name in sensors), sensors[0])
@@ -160,15 +172,21 @@ class Dataset:
         """
         sensors = self.sensors(capture.category)
         size = self.grid_size(capture.category)
-        read = {name: self._frame(capture, name) for name in sensors}
+        scanners = self._rig.scanners if self._rig is not None else []
+        read = {name: self._frame(capture, name) for name in [*sensors, *scanners]}
+        there = {name: frame for name, frame in read.items() if frame is not None}
+        grids = dict(zip(sensors, self._grids(capture.category), strict=True))
+        if self._rig is not None:
+            there, found = self._rig.registration.place(there)
+            grids |= found
         frames = {
-            name: self._reader.blank(name, size) if frame is None else frame
-            for name, frame in read.items()
+            name: there[name] if name in there else self._reader.blank(name, size)
+            for name in sensors
         }
         return to_scene(
             frames,
             reference=self.reference(capture.category),
-            registered=[name for name in self.card.registered if read.get(name) is not None],
+            registered=[name for name in self.card.registered if name in there],
             size=size,
             defect=self._reader.defect(capture, size) if self._masks_fit(capture) else None,
             attrs={
@@ -179,7 +197,7 @@ class Dataset:
                 "kind": capture.kind,
                 "label": capture.label,
             },
-        ).assign_coords(grid=("sensor", self._grids(capture.category)))
+        ).assign_coords(grid=("sensor", [grids[name] for name in sensors]))
 
     def _masks_fit(self, capture: Capture) -> bool:
         """Tell whether masks, which are drawn on the card's reference, are on the scene's grid."""
@@ -190,11 +208,15 @@ class Dataset:
         """Name each sensor's grid, absent ones included."""
         reference = self.reference(category)
         family = {self.card.reference, *self.card.registered}
+        if self._rig is not None:
+            family |= set(self._rig.registration.rig.cameras)
         on_it = family if reference in family else {reference}
         return [reference if name in on_it else name for name in self.sensors(category)]
 
     def grid_size(self, category: str) -> tuple[int, int]:
         """Give the height and width in pixels of the reference's grid."""
+        if self._rig is not None:
+            return self._rig.registration.size
         reference = self.reference(category)
         for name in [reference, *self.sensors(category)]:
             size = self._reader.size(name, self.captures(category))
@@ -208,8 +230,9 @@ class Dataset:
         )
 
     def manifest(self, captures: Iterable[Capture]) -> str:
-        """Hash which files with which content were used (SHA-256)."""
-        return self._digests.manifest(captures)
+        """Hash which files with which content were used (SHA-256), the rig's and flats included."""
+        rig = self._rig.files if self._rig is not None else []
+        return self._digests.manifest(captures, [*rig, *self._reader.files()])
 
     def without_copies(
         self, captures: Iterable[Capture], learnt: Iterable[Capture]
@@ -266,8 +289,8 @@ class Dataset:
     def _seen(self, category: str) -> list[str]:
         """Find out which sensors a category has."""
         seen = {name for capture in self._captures[category] for name in capture.frames}
-        seen |= {name for name in self.card.promised if name in self._wanted}
-        return [name for name in self.card.sensors if name in seen]
+        seen |= set(self.card.promised)
+        return [name for name in self.card.sensors if name in seen and name in self._wanted]
 
     def _folders(self) -> list[str]:
         return [folder for name in self._wanted for folder in self.card.sensors[name].folders]

@@ -40,25 +40,31 @@ class Digests:
                 return None
         return self._known.get(path)
 
-    def manifest(self, captures: Iterable[Capture]) -> str:
+    def manifest(self, captures: Iterable[Capture], also: Iterable[Path] = ()) -> str:
         """Hash which files with which content were used.
 
         Parameters
         ----------
         captures : iterable of Capture
+        also : iterable of Path
+            What else the numbers rest on: the rig, flats and darks.
 
         Returns
         -------
         str
-            SHA-256 over the sorted lines "path below the root, hash of the bytes".
+            SHA-256 over the sorted lines "path below the root, hash of the bytes"; a file that
+            lies elsewhere goes by its name.
         """
-        paths = {path for capture in captures for path in _files(capture)}
+        paths = {path for capture in captures for path in _files(capture)} | set(also)
         lines = sorted(
-            f"{path.relative_to(self.root).as_posix()} {self.of(path)}\n"
-            for path in paths
-            if path.is_file()
+            f"{self._placed(path)} {self.of(path)}\n" for path in paths if path.is_file()
         )
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def _placed(self, path: Path) -> str:
+        """Name a file by its place below the root, or by its name elsewhere."""
+        inside = path.is_relative_to(self.root)
+        return path.relative_to(self.root).as_posix() if inside else f"elsewhere: {path.name}"
 
     def owners(self, captures: Iterable[Capture]) -> dict[str, str]:
         """Tell which capture a frame's content belongs to.

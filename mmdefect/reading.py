@@ -7,7 +7,7 @@ nothing is to be seen, and a frame of another size than the sensor's others.
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import xarray as xr
@@ -18,6 +18,7 @@ from mmdefect.contracts import SensorAdapter
 from mmdefect.errors import CardError, SensorError
 from mmdefect.frames import read_mask
 from mmdefect.layout import MASK
+from mmdefect.registration import Rig
 from mmdefect.registry import load
 from mmdefect.scene import blank_frame
 
@@ -33,12 +34,18 @@ class FrameReader:
     root : Path
     refused : list of Refusal
         Grows with what cannot be used.
+
+    Attributes
+    ----------
+    rig : Rig or None
+        Whose cameras say how large frames must be; None lets the captures vote.
     """
 
     def __init__(self, card: Card, root: Path, refused: list[Refusal]) -> None:
         self.card = card
         self.root = root
         self.refused = refused
+        self.rig: Rig | None = None
         self._adapters: dict[str, SensorAdapter] = {}
         self._sizes: dict[tuple[str, str], tuple[int, int] | None] = {}
 
@@ -52,14 +59,36 @@ class FrameReader:
         """
         if name not in self._adapters:
             entry = self.card.sensors[name]
+            maker = load("sensors", entry.adapter)
+            options = entry.options | self._resolved(name)
             try:
-                self._adapters[name] = load("sensors", entry.adapter)(**entry.options)
+                self._adapters[name] = maker(**options)
             except TypeError as error:
                 raise CardError(
                     f"card {self.card.name!r}: [sensors.{name}] has an option that the adapter "
                     f"{entry.adapter!r} does not know: {error}"
                 ) from error
         return self._adapters[name]
+
+    def files(self) -> list[Path]:
+        """List the files that the card's options name: flats, darks, maps of bad pixels."""
+        return [path for name in self.card.sensors for path in self._resolved(name).values()]
+
+    def _resolved(self, name: str) -> dict[str, Path]:
+        """Find the files that a sensor's options name, below the root and nowhere else."""
+        entry = self.card.sensors[name]
+        resolved = {}
+        for option in getattr(load("sensors", entry.adapter), "files", ()):
+            told = entry.options.get(option)
+            if not isinstance(told, str):
+                continue
+            if PurePath(told).is_absolute() or ".." in PurePath(told).parts:
+                raise CardError(
+                    f"card {self.card.name!r}: [sensors.{name}] {option} is {told!r}, but a path "
+                    "below the data set's folder was promised; put the file there"
+                )
+            resolved[option] = self.root / told
+        return resolved
 
     def blank(self, name: str, size: tuple[int, int]) -> xr.DataArray:
         """Give the frame of an absent sensor."""
@@ -80,6 +109,9 @@ class FrameReader:
         (int, int) or None
             Height and width in pixels; None when no frame can be read.
         """
+        camera = self.rig.cameras.get(name) if self.rig is not None else None
+        if camera is not None:
+            return camera.height, camera.width
         key = (captures[0].category, name)
         if key not in self._sizes:
             votes: Counter[tuple[int, int]] = Counter()
@@ -114,6 +146,10 @@ class FrameReader:
         if frame is None:
             return None
         found, usual = (frame.sizes["y"], frame.sizes["x"]), self.size(name, captures)
+        told = self.rig.size_refused(name, found) if self.rig is not None else None
+        if told is not None:
+            self.refuse(capture, name, capture.frames[name], told)
+            return None
         if usual is not None and found != usual:
             self.refuse(
                 capture,

@@ -5,7 +5,7 @@ name the card's word, not the first file. An unknown unit is refused, never gues
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mmdefect.errors import CardError, SensorError
-from mmdefect.frames import read_array
+from mmdefect.frames import naming, read_array
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-ARRAYS = (".npy", ".npz", ".h5", ".hdf5", ".nc")
+KEYED = (".npz", ".h5", ".hdf5", ".nc")
+ARRAYS = (".npy", *KEYED)
 MILLIMETRES = {"m": 1000.0, "cm": 10.0, "mm": 1.0, "um": 0.001, "relative": 1.0}
 """Length of each unit in mm; a relative length stays what it is."""
 
@@ -205,6 +206,54 @@ def read_counts(path: Path, suffixes: tuple[str, ...], key: str | None) -> NDArr
             f"{path}: holds true and false, but a measurement was promised; is it a mask?"
         )
     return counts
+
+
+def read_calibration(
+    option: str,
+    path: object,
+    suffixes: tuple[str, ...],
+    key: str | None,
+    arrange: Callable[[NDArray[Any]], NDArray[Any]],
+) -> NDArray[np.float64]:
+    """Read a frame that a card's option names, once for all captures.
+
+    Parameters
+    ----------
+    option : str
+        The option's name, for the message.
+    path : str or Path
+        The file.
+    suffixes : tuple of str
+        Endings the adapter reads, in lower case.
+    key : str or None
+        Name of the array in files that hold several.
+    arrange : callable
+        Brings the stored array to the adapter's dims.
+
+    Returns
+    -------
+    ndarray, float64
+        As stored; NaN where not finite.
+
+    Raises
+    ------
+    CardError
+        When the file cannot be read: without it no capture can.
+    """
+    if not isinstance(path, (str, Path)):
+        raise CardError(f"{option} is {path!r}, but the path of a file was promised; correct it")
+    path = Path(path)
+    try:
+        named = key if path.suffix.lower() in KEYED else None
+        stored = read_counts(path, suffixes, named)
+        with naming(path):
+            values = arrange(stored).astype(np.float64)
+    except SensorError as error:
+        raise CardError(
+            f"{option} cannot be read: {error}; correct the card or the file"
+        ) from error
+    values[~np.isfinite(values)] = np.nan
+    return values
 
 
 def channels_first(array: NDArray[Any], count: int) -> NDArray[Any]:

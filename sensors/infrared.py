@@ -3,6 +3,7 @@
 Most published infrared images are grey pictures without a radiometric scale; their unit is
 ``relative``, and no temperature is made up for them. Where counts do stand for a temperature, an
 integer count of 0 is what cameras write for a dead pixel, since absolute zero is not to be seen.
+Cameras that write something plausible there come with a map of their bad pixels.
 """
 
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from mmdefect.frames import naming, single_channel
+from mmdefect.errors import CardError, SensorError
+from mmdefect.frames import naming, read_mask, single_channel
 
 from ._frame import (
     ARRAYS,
@@ -46,15 +48,18 @@ class Infrared:
     hole : float, optional
         Count of pixels without a measurement, NaN for none. By default 0 for integer counts in K
         or degC; none for floats and relative counts.
+    bad_pixels : str or Path, optional
+        A mask of the camera's size, above 0 where a pixel is not to be trusted.
 
     Raises
     ------
     CardError
-        When an option is not of its kind.
+        When an option is not of its kind, or the mask cannot be read.
     """
 
     modality = "infrared"
     suffixes: tuple[str, ...] = IMAGES + ARRAYS
+    files: tuple[str, ...] = ("bad_pixels",)
 
     def __init__(
         self,
@@ -63,6 +68,7 @@ class Infrared:
         offset: float = 0.0,
         key: str | None = None,
         hole: float | None = None,
+        bad_pixels: str | Path | None = None,
     ) -> None:
         self._unit = check_unit(unit, _KELVIN_AT_ZERO)
         self._scale = check_scale(scale)
@@ -70,6 +76,9 @@ class Infrared:
         self._key = check_key(key)
         self._hole = check_hole(hole)
         self.unit_read = "relative" if unit == "relative" else "K"
+        self._bad: np.ndarray | None = None
+        if bad_pixels is not None:
+            self._bad = _read_bad(bad_pixels)
 
     def read(self, path: Path) -> xr.DataArray:
         """Read a thermal frame.
@@ -87,13 +96,21 @@ class Infrared:
         Raises
         ------
         SensorError
-            When the file holds a false-colour picture, or cannot be read.
+            When the file holds a false-colour picture, has another size than the mask of bad
+            pixels, or cannot be read.
         """
         counts = read_counts(path, self.suffixes, self._key)
         with naming(path):
             grey = single_channel(counts)
+            if self._bad is not None and self._bad.shape != grey.shape:
+                raise SensorError(
+                    f"has {grey.shape} rows and columns, but the mask of bad pixels "
+                    f"{self._bad.shape}; give the mask of this camera"
+                )
         values = physical(grey, self._scale, self._offset) + _KELVIN_AT_ZERO[self._unit]
         values[self._holes(grey)] = np.nan
+        if self._bad is not None:
+            values[self._bad] = np.nan
         if self.unit_read == "K":
             values[values <= 0] = np.nan
         return label(values, self.modality, self.unit_read)
@@ -103,3 +120,15 @@ class Infrared:
         dead_at_zero = self._unit != "relative" and counts.dtype.kind in "iu"
         hole = self._hole if self._hole is not None else (0.0 if dead_at_zero else np.nan)
         return np.asarray(counts == hole)
+
+
+def _read_bad(path: object) -> np.ndarray:
+    """Read a mask of bad pixels."""
+    if not isinstance(path, (str, Path)):
+        raise CardError(f"bad_pixels is {path!r}, but the path of a mask was promised; correct it")
+    try:
+        return read_mask(Path(path))
+    except SensorError as error:
+        raise CardError(
+            f"bad_pixels cannot be read: {error}; correct the card or the file"
+        ) from error

@@ -4,8 +4,9 @@
   axes z is the distance along the optical axis, so that a z of 0 or below is no measurement
   either; in a part's axes it is a place like any other, and the card says so.
 * A point that lacks one coordinate is no point: it becomes NaN in all three.
-* PLY keeps no rows; the card states the shape, and another number of points is refused instead
-  of being rearranged by guess.
+* A PCD with a height, and a PLY with ``num_rows`` and ``num_cols`` in its header, keep their rows.
+  For other lists the card states the shape, and another number of points is refused instead of
+  being rearranged by guess.
 """
 
 import math
@@ -80,7 +81,7 @@ class Points:
         checked_hole = check_hole(hole)
         self._hole = 0.0 if checked_hole is None else checked_hole
         self._shape = None if shape is None else _check_shape(shape)
-        self._camera_frame = check_flag("camera_frame", camera_frame)
+        self.camera_frame = check_flag("camera_frame", camera_frame)
         self.unit_read = "relative" if unit == "relative" else "mm"
 
     def read(self, path: Path) -> xr.DataArray:
@@ -106,7 +107,7 @@ class Points:
             stored = self._organised(counts)
         values = physical(stored, self._scale)
         holes = (stored == self._hole).all(axis=0) | ~np.isfinite(values).all(axis=0)
-        if self._camera_frame:
+        if self.camera_frame:
             holes |= values[2] <= 0
         values[:, holes] = np.nan
         return label(values, self.modality, self.unit_read, {"axis": _AXES})

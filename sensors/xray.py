@@ -1,8 +1,9 @@
 """X-ray detectors: transmission I/I₀ where dark and white levels are known, counts elsewhere.
 
 Without the level of the open beam a grey value says how dark a picture is, not how much the part
-absorbs, so it stays ``relative``. Transmission is kept as measured, noise below 0 and above 1
-included: clipping would bias the mean of exactly the darkest and the thinnest places.
+absorbs, so it stays ``relative``. The levels are numbers, or frames of the panel (flat and dark
+field), which also even out its pixels. Transmission is kept as measured, noise below 0 and above
+1 included: clipping would bias the mean of exactly the darkest and the thinnest places.
 """
 
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from mmdefect.errors import CardError
+from mmdefect.errors import CardError, SensorError
 from mmdefect.frames import naming, single_channel
 
 from ._frame import (
@@ -24,10 +25,13 @@ from ._frame import (
     check_unit,
     label,
     physical,
+    read_calibration,
     read_counts,
 )
 
 __all__ = ["Xray"]
+
+_DEAD_SHARE = 0.01
 
 
 class Xray:
@@ -36,36 +40,43 @@ class Xray:
     Parameters
     ----------
     unit : {"1", "relative"}, optional
-        By default "1" when `white` is given, else "relative". "1" without `white` says that
-        counts * scale + offset is transmission already.
+        By default "1" when `white` or `flat` is given, else "relative". "1" without them says
+        that counts * scale + offset is transmission already.
     scale : float
-        Units in one count; only without `white`.
+        Units in one count; only without `white` and `flat`.
     offset : float
-        Units at zero counts; only without `white`.
+        Units at zero counts; only without `white` and `flat`.
     key : str, optional
         Name of the array in files that hold several.
     hole : float, optional
         Count of pixels without a measurement. None by default: 0 is a count like any other.
     white : float, optional
         Counts of the open beam.
-    dark : float, optional
-        Counts without a beam, 0 by default.
+    dark : float, str or Path, optional
+        Counts without a beam, 0 by default; beside `flat` also a file that holds them for every
+        pixel.
     energies : int
         Number of energies in one file. Of one, several equal channels are accepted; of more, the
         array is (y, x, energy) or (energy, y, x).
+    flat : str or Path, optional
+        A file with the counts of the open beam for every pixel.
 
     Raises
     ------
     CardError
-        When an option is not of its kind, contradicts another, or white is not above dark.
+        When an option is not of its kind, contradicts another, white is not above dark, or flat
+        and dark cannot be read as frames of one size.
 
     Notes
     -----
-    Transmission is (counts - dark) / (white - dark).
+    Transmission is (counts - dark) / (white - dark), or (counts - dark) / (flat - dark) pixel by
+    pixel. A pixel that answers to the open beam with less than 1 % of what the median pixel does
+    is dead: it measures nothing.
     """
 
     modality = "xray"
     suffixes: tuple[str, ...] = IMAGES + ARRAYS
+    files: tuple[str, ...] = ("flat", "dark")
 
     def __init__(
         self,
@@ -75,10 +86,11 @@ class Xray:
         key: str | None = None,
         hole: float | None = None,
         white: float | None = None,
-        dark: float | None = None,
+        dark: float | str | Path | None = None,
         energies: int = 1,
+        flat: str | Path | None = None,
     ) -> None:
-        default = "relative" if white is None else "1"
+        default = "relative" if white is None and flat is None else "1"
         self.unit_read = check_unit(default if unit is None else unit, ["1", "relative"])
         self._scale = check_scale(scale)
         self._offset = check_number("offset", offset)
@@ -89,25 +101,74 @@ class Xray:
                 f"energies is {energies!r}, but a count from 1 was promised; correct it"
             )
         self._energies = energies
-        if white is not None:
+        self._field: tuple[np.ndarray, np.ndarray] | None = None
+        if flat is not None:
+            self._field = self._fields(flat, dark, white)
+        elif white is not None:
             self._scale, self._offset = self._between(white, 0.0 if dark is None else dark)
         elif dark is not None:
-            raise CardError(f"dark is {dark!r} without white, but both make a transmission; add it")
+            told = str(dark) if isinstance(dark, Path) else dark
+            raise CardError(
+                f"dark is {told!r} without white or flat, but two levels make a "
+                "transmission; add the other"
+            )
 
-    def _between(self, white: float, dark: float) -> tuple[float, float]:
+    def _fields(
+        self, flat: str | Path, dark: float | str | Path | None, white: float | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Read the dark field and what the open beam adds to it, NaN at dead pixels."""
+        if white is not None or (self._scale, self._offset, self.unit_read) != (1.0, 0.0, "1"):
+            raise CardError(
+                f"flat is {str(flat)!r} beside white, unit, scale or offset, but the fields alone "
+                "make a transmission in unit '1'; leave one or the other out"
+            )
+        white_field = self._panel("flat", flat)
+        if isinstance(dark, (str, Path)):
+            dark_field = self._panel("dark", dark)
+        else:
+            level = check_number("dark", 0.0 if dark is None else dark)
+            dark_field = np.full_like(white_field, level)
+        if dark_field.shape != white_field.shape:
+            raise CardError(
+                f"flat has {white_field.shape[1:]} rows and columns and dark {dark_field.shape[1:]}"
+                ", but frames of one panel were promised; correct the card"
+            )
+        span = white_field - dark_field
+        known = [plane[np.isfinite(plane)] for plane in span]
+        middle = np.array([np.median(plane) if plane.size else 0.0 for plane in known])
+        if not (middle > 0).all():
+            raise CardError(
+                f"flat {str(flat)!r} is not above dark {str(dark)!r}, but the open beam was "
+                "promised to be; are they swapped?"
+            )
+        span[span < _DEAD_SHARE * middle[:, np.newaxis, np.newaxis]] = np.nan
+        return dark_field, span
+
+    def _panel(self, option: str, path: str | Path) -> np.ndarray:
+        """Read a field of the panel (energy, y, x), float64."""
+        return read_calibration(option, path, self.suffixes, self._key, self._channels)
+
+    def _channels(self, counts: np.ndarray) -> np.ndarray:
+        """Bring counts to (energy, y, x)."""
+        if self._energies == 1:
+            return single_channel(counts)[np.newaxis]
+        return channels_first(counts, self._energies)
+
+    def _between(self, white: float, dark: float | str | Path) -> tuple[float, float]:
         """Turn the two levels into scale and offset."""
         if (self._scale, self._offset) != (1.0, 0.0) or self.unit_read != "1":
             raise CardError(
                 f"white is {white!r} beside unit, scale or offset, but the levels alone make a "
                 "transmission in unit '1'; leave one or the other out"
             )
-        span = check_number("white", white) - check_number("dark", dark)
+        black = check_number("dark", dark)
+        span = check_number("white", white) - black
         if span <= 0:
             raise CardError(
                 f"white is {white!r} and dark {dark!r}, but white was promised to be above dark; "
                 "are they swapped?"
             )
-        return 1 / span, -dark / span
+        return 1 / span, -black / span
 
     def read(self, path: Path) -> xr.DataArray:
         """Read a radiograph.
@@ -125,16 +186,27 @@ class Xray:
         Raises
         ------
         SensorError
-            When the file has another number of channels, or cannot be read.
+            When the file has another number of channels, another size than the fields, or cannot
+            be read.
         """
         counts = read_counts(path, self.suffixes, self._key)
         with naming(path):
-            if self._energies == 1:
-                counts = single_channel(counts)[np.newaxis]
-            else:
-                counts = channels_first(counts, self._energies)
-        values = physical(counts, self._scale, self._offset)
+            counts = self._channels(counts)
+            values = self._transmission(counts)
         if self._hole is not None:
             values[counts == self._hole] = np.nan
         energies = {"energy": list(range(self._energies))}
         return label(values, self.modality, self.unit_read, energies)
+
+    def _transmission(self, counts: np.ndarray) -> np.ndarray:
+        """Scale counts by the levels, or by the fields pixel by pixel."""
+        if self._field is None:
+            return physical(counts, self._scale, self._offset)
+        dark, span = self._field
+        if counts.shape != span.shape:
+            raise SensorError(
+                f"has {counts.shape[1:]} rows and columns, but the panel's flat {span.shape[1:]}; "
+                "record both in one mode"
+            )
+        values: np.ndarray = (counts - dark) / span
+        return values

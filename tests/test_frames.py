@@ -213,3 +213,34 @@ def test_an_organised_pcd_keeps_its_rows(tmp_path):
     cloud[0, 1] = np.nan
     path.write_text(header + "\n".join(f"1 2 3 {z} {x} {y}" for x, y, z in cloud.reshape(-1, 3)))
     np.testing.assert_array_equal(read_array(path), cloud)
+
+
+@pytest.mark.parametrize("rows", [2, 4])
+def test_a_ply_that_tells_its_rows_keeps_them_when_they_fit(tmp_path, rows):
+    cloud = np.arange(18.0).reshape(2, 3, 3)
+    header = (
+        f"ply\nformat ascii 1.0\nobj_info num_cols 3\nobj_info num_rows {rows}\n"
+        "obj_info made by hand\nelement vertex 6\nproperty float x\nproperty float y\n"
+        "property float z\nend_header\n"
+    )
+    lines = "\n".join(f"{x} {y} {z}" for x, y, z in cloud.reshape(-1, 3))
+    (tmp_path / "a.ply").write_text(header + lines)
+    wanted = cloud if rows == 2 else cloud.reshape(-1, 3)
+    np.testing.assert_array_equal(read_array(tmp_path / "a.ply"), wanted)
+
+
+@pytest.mark.parametrize("encoding", ["binary", "binary_compressed"])
+def test_a_binary_organised_pcd_keeps_its_rows(tmp_path, encoding):
+    cloud = np.arange(18.0, dtype="<f4").reshape(2, 3, 3)
+    header = (
+        "VERSION 0.7\nFIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nCOUNT 1 1 1\nWIDTH 3\nHEIGHT 2\n"
+        f"VIEWPOINT 0 0 0 1 0 0 0\nPOINTS 6\nDATA {encoding}\n"
+    ).encode()
+    stored = cloud.tobytes()
+    if encoding == "binary_compressed":
+        fields = np.ascontiguousarray(np.moveaxis(cloud, -1, 0)).tobytes()
+        runs = [fields[start : start + 32] for start in range(0, len(fields), 32)]
+        packed = b"".join(bytes([len(run) - 1]) + run for run in runs)
+        stored = np.array([len(packed), len(fields)], "<u4").tobytes() + packed
+    (tmp_path / "a.pcd").write_bytes(header + stored)
+    np.testing.assert_array_equal(read_array(tmp_path / "a.pcd"), cloud)

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WINGS = ("sensors", "fusion")
 FLOORS = {
     "errors": 1,
+    "jit": 1,
     "registry": 2,
     "progress": 1,
     "scene": 2,
@@ -38,6 +39,7 @@ FLOORS = {
     "simulate": 4,
     "features": 4,
     "reading": 5,
+    "rigging": 5,
     "detectors": 5,
     "explain": 5,
     "report": 5,
@@ -133,7 +135,7 @@ def modules_after(code: str) -> set[str]:
     return set(listed.stdout.split())
 
 
-HEAVY = {"numpy", "xarray", "torch", "open3d", "timm", "sklearn", "scipy", "h5py", "PIL"}
+HEAVY = {"numpy", "xarray", "torch", "open3d", "timm", "sklearn", "scipy", "h5py", "PIL", "numba"}
 
 
 def test_the_door_imports_nothing_heavy() -> None:

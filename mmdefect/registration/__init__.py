@@ -1,10 +1,13 @@
 """Frames of a rig's sensors, brought onto the reference camera's grid.
 
-* ``camera`` and ``rig`` say where every sensor stands and how its lens bends light.
+* ``camera``, ``rig`` and ``halcon`` say where every sensor stands and how its lens bends light.
+* ``placing`` registers captures by a rig, through the surface that its scanner saw (``sheet``,
+  ``surface``) or the rig's nominal one (``nominal``).
 * ``resample`` serves sensors that share one field of view, pixel on pixel.
 """
 
 from mmdefect.registration.camera import BrownConrady, Camera, Division, Pose
+from mmdefect.registration.halcon import read_halcon
 from mmdefect.registration.resample import resample, to_scene
 from mmdefect.registration.rig import Plane, Rig, read_rig, write_rig
 
@@ -15,6 +18,7 @@ __all__ = [
     "Plane",
     "Pose",
     "Rig",
+    "read_halcon",
     "read_rig",
     "resample",
     "to_scene",

@@ -14,6 +14,7 @@ References
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -43,8 +44,24 @@ class BrownConrady:
     p2: float = 0.0
     k3: float = 0.0
 
+    @cached_property
+    def reach(self) -> float:
+        """The radius in normalised coordinates, 1, at which the radial polynomial turns back.
+
+        Beyond it the model would fold points far outside the view back into the frame.
+        """
+        turns = np.roots([7 * self.k3, 5 * self.k2, 3 * self.k1, 1.0])
+        real = turns.real[(np.abs(turns.imag) < 1e-12) & (turns.real > 0)]
+        return float(np.sqrt(real.min())) if real.size else float("inf")
+
     def distort(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Bend normalised coordinates (…), 1, as the lens does."""
+        """Bend normalised coordinates (…), 1, as the lens does; NaN beyond its reach."""
+        inside = np.where(x * x + y * y <= self.reach**2, 1.0, np.nan)
+        x, y = self._bend(x, y)
+        return x * inside, y * inside
+
+    def _bend(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Apply the polynomials."""
         r2 = x * x + y * y
         radial = 1 + r2 * (self.k1 + r2 * (self.k2 + r2 * self.k3))
         across = 2 * self.p1 * x * y + self.p2 * (r2 + 2 * x * x)
@@ -63,7 +80,7 @@ class BrownConrady:
             for _ in range(_NEWTON_ROUNDS):
                 du, dv = self._newton_step(u, v, x, y)
                 u, v = u - du, v - dv
-            lost = ~(np.abs(du) + np.abs(dv) < 1e-9)
+            lost = ~((np.abs(du) + np.abs(dv) < 1e-9) & (u * u + v * v <= self.reach**2))
         u[lost] = v[lost] = np.nan
         return u, v
 
@@ -72,7 +89,7 @@ class BrownConrady:
         r2 = u * u + v * v
         radial = 1 + r2 * (self.k1 + r2 * (self.k2 + r2 * self.k3))
         slope = 2 * (self.k1 + r2 * (2 * self.k2 + 3 * r2 * self.k3))
-        found_x, found_y = self.distort(u, v)
+        found_x, found_y = self._bend(u, v)
         right, down = found_x - x, found_y - y
         xx = radial + slope * u * u + 2 * self.p1 * v + 6 * self.p2 * u
         xy = slope * u * v + 2 * self.p1 * u + 2 * self.p2 * v
@@ -101,8 +118,10 @@ class Division:
         return x * scale, y * scale
 
     def undistort(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Straighten normalised coordinates (…), 1."""
-        scale = 1 / (1 + self.kappa * (x * x + y * y))
+        """Straighten normalised coordinates (…), 1; NaN beyond the model's reach."""
+        bulge = self.kappa * (x * x + y * y)
+        with np.errstate(divide="ignore"):
+            scale = np.where(np.abs(bulge) < 1, 1 / (1 + bulge), np.nan)
         return x * scale, y * scale
 
 
@@ -126,6 +145,7 @@ class Pose:
     translation: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
 
     def __post_init__(self) -> None:
+        """Refuse what is no rotation."""
         rotation = np.asarray(self.rotation, dtype=np.float64)
         translation = np.asarray(self.translation, dtype=np.float64)
         if rotation.shape != (3, 3) or translation.shape != (3,):
@@ -216,10 +236,10 @@ class Camera:
         Returns
         -------
         array (…, 2), same dtype, px
-            Column and row; NaN for points that are not in front of the camera. They may lie
-            outside the frame.
+            Column and row; NaN for points that are not in front of the camera, or beyond the
+            lens model's reach. They may lie outside the frame. Computed in float64.
         """
-        x, y, z = np.moveaxis(self.pose.into(points), -1, 0)
+        x, y, z = np.moveaxis(self.pose.into(points.astype(np.float64, copy=False)), -1, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             ahead = np.where(z > 0, z, np.nan)
             x, y = self.lens.distort(x / ahead, y / ahead)
@@ -242,7 +262,8 @@ class Camera:
         """
         if pixels is None:
             grid = np.meshgrid(np.arange(self.width), np.arange(self.height))
-            pixels = np.stack(grid, axis=-1).astype(np.float64)
+            pixels = np.stack(grid, axis=-1)
+        pixels = pixels.astype(np.float64, copy=False)
         x, y = self.lens.undistort(
             (pixels[..., 0] - self.cx) / self.fx, (pixels[..., 1] - self.cy) / self.fy
         )

@@ -102,7 +102,7 @@ def to_scene(
     """
     for name in registered:
         if name in frames:
-            _check_shape(name, frames[name], size)
+            check_shape(name, frames[name], size)
     grids = {
         name: reference if name == reference or name in registered else name for name in frames
     }
@@ -110,8 +110,22 @@ def to_scene(
     return new_scene(placed, reference=reference, grids=grids, defect=defect, attrs=attrs)
 
 
-def _check_shape(name: str, frame: xr.DataArray, size: tuple[int, int]) -> None:
-    """Refuse a registered frame of another aspect: it cannot be the same field of view."""
+def check_shape(name: str, frame: xr.DataArray, size: tuple[int, int]) -> None:
+    """Refuse a registered frame of another aspect: it cannot be the same field of view.
+
+    Parameters
+    ----------
+    name : str
+        The sensor.
+    frame : DataArray (…, y, x)
+    size : (int, int)
+        Height and width of the grid in pixels.
+
+    Raises
+    ------
+    RegistrationError
+        When the aspects differ by more than 2 %.
+    """
     found = (frame.sizes["y"], frame.sizes["x"])
     if abs(found[0] * size[1] / (found[1] * size[0]) - 1) > _ASPECT_TOLERANCE:
         raise RegistrationError(

@@ -74,11 +74,36 @@ class Rig:
     surface: Plane | Path | None = None
 
     def __post_init__(self) -> None:
+        """Refuse a reference without a camera."""
         if self.reference not in self.cameras:
             raise RegistrationError(
                 f"the rig {self.name!r} has the reference {self.reference!r}, but cameras only "
                 f"for: {', '.join(self.cameras) or 'none'}; add [cameras.{self.reference}]"
             )
+
+    def size_refused(self, name: str, found: tuple[int, int]) -> str | None:
+        """Say why a frame cannot be its camera's.
+
+        Parameters
+        ----------
+        name : str
+            The sensor.
+        found : (int, int)
+            Height and width of its frame in pixels.
+
+        Returns
+        -------
+        str or None
+            None when the size is as promised, or the sensor has no camera here.
+        """
+        camera = self.cameras.get(name)
+        if camera is None or found == (camera.height, camera.width):
+            return None
+        return (
+            f"{found[0]}x{found[1]} pixels (rows x columns) were found, but the rig {self.name!r} "
+            f"promises {camera.height}x{camera.width} for {name!r}; record it as it was "
+            "calibrated, or correct size in the rig file"
+        )
 
 
 def read_rig(path: str | Path) -> Rig:

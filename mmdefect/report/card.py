@@ -147,12 +147,13 @@ def _fused(capture: _Capture) -> str:
     evidence = capture.prediction["anomaly_map"].values
     body = _evidence_tile(capture, evidence, "fused evidence", capture.defect)
     if not np.isnan(evidence).all():
-        photo = _frame_colors(capture.scene[reference])
+        shown = reference if reference in capture.scene else registered_in(capture.scene)[0]
+        photo = _frame_colors(capture.scene[shown])
         laid = overlaid(photo, shrink(evidence, "max"), capture.top)
         body = _tile(
             color_jpeg(laid, capture.defect),
-            capture.alt(f"fused evidence over the {reference} frame"),
-            f"<span>over {clean(reference)}</span>",
+            capture.alt(f"fused evidence over the {shown} frame"),
+            f"<span>over {clean(shown)}</span>",
         ) + body  # fmt: skip
     return _column("fused", "", body, [])
 

@@ -1,0 +1,166 @@
+"""Compiled loops over a scanner's rows and columns: outliers, holes, places before a camera.
+
+A pixel's *state* says what stands there: ``NOTHING``, a ``MEASURED`` point, a hole ``BRIDGED``
+well enough to place other sensors, or one only ``GUESSED`` at, which may hide but never places.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from mmdefect.jit import compiled
+from mmdefect.registration._lens import bent, moved
+
+NOTHING, MEASURED, BRIDGED, GUESSED, WALL = 0, 1, 2, 3, 4
+
+
+@compiled
+def look(band: int, start: int, stop: int, points: Any, axis: Any, depth: Any) -> None:
+    """Give the depth (y, x) of points along a scanner's axis; NaN for what is no point before it.
+
+    ``axis`` (4,) holds the axis in the points' frame, and the scanner's shift along it in mm.
+    """
+    for i in range(start, stop):
+        for j in range(depth.shape[1]):
+            x, y, z = points[0, i, j], points[1, i, j], points[2, i, j]
+            along = axis[0] * x + axis[1] * y + axis[2] * z + axis[3]
+            depth[i, j] = along if along > 0 and along < np.inf else np.nan
+
+
+@compiled
+def link(
+    band: int, start: int, stop: int, depth: Any, slope: float, slack: float, out: Any
+) -> None:
+    """Mark points that share a surface with one of their eight neighbours as ``MEASURED``.
+
+    ``depth`` (y, x) is NaN where nothing was measured. The others are outliers, or nothing.
+    """
+    rows, columns = depth.shape
+    for i in range(start, stop):
+        for j in range(columns):
+            out[i, j] = NOTHING
+            z = depth[i, j]
+            if not z > 0:
+                continue
+            most = slope * z + slack
+            for k in range(max(i - 1, 0), min(i + 2, rows)):
+                for n in range(max(j - 1, 0), min(j + 2, columns)):
+                    if (k != i or n != j) and abs(depth[k, n] - z) <= most:
+                        out[i, j] = MEASURED
+
+
+@compiled
+def reach_across(state: Any, most: int, before: Any, after: Any) -> None:
+    """Count the pixels from each hole to the next point before and after it in its row.
+
+    Counts end at ``most + 1``.
+    """
+    rows, columns = state.shape
+    for i in range(rows):
+        far = most + 1
+        for j in range(columns):
+            far = 0 if state[i, j] == MEASURED else min(far + 1, most + 1)
+            before[i, j] = far
+        far = most + 1
+        for j in range(columns - 1, -1, -1):
+            far = 0 if state[i, j] == MEASURED else min(far + 1, most + 1)
+            after[i, j] = far
+
+
+@compiled
+def reach_down(state: Any, most: int, before: Any, after: Any) -> None:
+    """Count the pixels from each hole to the next point above and below it in its column."""
+    rows, columns = state.shape
+    for i in range(rows):
+        for j in range(columns):
+            far = before[i - 1, j] if i > 0 else most + 1
+            before[i, j] = 0 if state[i, j] == MEASURED else min(far + 1, most + 1)
+    for i in range(rows - 1, -1, -1):
+        for j in range(columns):
+            far = after[i + 1, j] if i < rows - 1 else most + 1
+            after[i, j] = 0 if state[i, j] == MEASURED else min(far + 1, most + 1)
+
+
+@compiled
+def bridge(
+    band: int, start: int, stop: int, points: Any, depth: Any, gaps: Any,
+    small: int, most: int, step: float, slack: float, state: Any,
+) -> None:  # fmt: skip
+    """Bridge holes between points before and after them in a row, a column, or both.
+
+    ``gaps`` (4, y, x) is what ``reach_across`` and ``reach_down`` counted. All points at the ends
+    must agree in depth within ``step`` times their depth plus ``slack``; a pair that does not
+    keeps the hole open. Writes ``points`` (plane, y, x), whatever its planes are, and ``state``.
+    """
+    for i in range(start, stop):
+        for j in range(depth.shape[1]):
+            if state[i, j] == MEASURED:
+                continue
+            left, right, up, down = gaps[0, i, j], gaps[1, i, j], gaps[2, i, j], gaps[3, i, j]
+            across, along = left + right - 1 <= most, up + down - 1 <= most
+            near, far = np.inf, 0.0
+            if across:
+                near = min(depth[i, j - left], depth[i, j + right])
+                far = max(depth[i, j - left], depth[i, j + right])
+            if along:
+                near = min(near, depth[i - up, j], depth[i + down, j])
+                far = max(far, depth[i - up, j], depth[i + down, j])
+            if not (across or along) or far - near > step * near + slack:
+                continue
+            for axis in range(points.shape[0]):
+                total, weights = 0.0, 0.0
+                if across:
+                    weight = 1 / (left + right)
+                    one, other = points[axis, i, j - left], points[axis, i, j + right]
+                    total += weight * (one + (other - one) * left * weight)
+                    weights += weight
+                if along:
+                    weight = 1 / (up + down)
+                    one, other = points[axis, i - up, j], points[axis, i + down, j]
+                    total += weight * (one + (other - one) * up * weight)
+                    weights += weight
+                points[axis, i, j] = total / weights
+            short = min(left + right, up + down) - 1
+            state[i, j] = BRIDGED if short <= small else GUESSED
+
+
+@compiled
+def stand(
+    band: int, start: int, stop: int, points: Any, state: Any, motion: Any, plane: Any,
+    x: Any, y: Any, w: Any,
+) -> None:  # fmt: skip
+    """Bring points before a camera: pixels of an undistorted plane, and the inverse depth.
+
+    ``plane`` holds scale and offset in x, then in y. ``w``, 1/mm, is 0 where nothing stands or it
+    is not in front.
+    """
+    for i in range(start, stop):
+        for j in range(state.shape[1]):
+            w[i, j] = 0
+            if state[i, j] == NOTHING:
+                continue
+            p, q, z = moved(motion, points[0, i, j], points[1, i, j], points[2, i, j])
+            if z > 0:
+                w[i, j] = 1 / z
+                x[i, j] = p / z * plane[0] + plane[1]
+                y[i, j] = q / z * plane[2] + plane[3]
+
+
+@compiled
+def bend(
+    band: int, start: int, stop: int, x: Any, y: Any, w: Any, camera: Any, lens: Any, out: Any
+) -> None:
+    """Give the pixels (2, y, x) on which undistorted pixels fall through a lens.
+
+    ``camera`` holds fx, fy, cx, cy. Beyond the lens's reach ``w`` becomes 0.
+    """
+    for i in range(start, stop):
+        for j in range(w.shape[1]):
+            if w[i, j] > 0:
+                p, q = bent(
+                    lens, (x[i, j] - camera[2]) / camera[0], (y[i, j] - camera[3]) / camera[1]
+                )
+                out[0, i, j] = p * camera[0] + camera[2]
+                out[1, i, j] = q * camera[1] + camera[3]
+                if not np.isfinite(p + q):
+                    w[i, j] = 0
