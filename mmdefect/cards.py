@@ -20,6 +20,7 @@ from mmdefect.errors import CardError
 from mmdefect.layout import ANY, MASK, PLACEHOLDERS, SPLITS, Layout
 
 _MOST_BASES = 8
+_BACKGROUNDS = ("keep", "plane")
 _RESERVED = {"any", "axis", "color", "defect", "energy", "fused", "grid", "mask", "sensor", "valid"}
 _KEYS = {
     "": {
@@ -35,7 +36,7 @@ _KEYS = {
         "rig",
     },
     "splits": set(SPLITS),
-    "rig": {"reference", "registered", "mask_folders"},
+    "rig": {"reference", "registered", "mask_folders", "background"},
 }
 
 
@@ -71,6 +72,8 @@ class Card:
         Sensors whose frames lie on the reference's grid, pixel on pixel.
     mask_folders : tuple of str
         Folder names that hold masks, for patterns with ``{sensor}``.
+    background : str
+        ``plane`` when pixels of the plane behind the part shall be not valid, else ``keep``.
     """
 
     name: str
@@ -84,6 +87,7 @@ class Card:
     splits: dict[str, tuple[str, ...]] = field(default_factory=dict)
     registered: tuple[str, ...] = ()
     mask_folders: tuple[str, ...] = ()
+    background: str = "keep"
 
     @property
     def promised(self) -> tuple[str, ...]:
@@ -215,6 +219,7 @@ def _card(written: dict[str, Any], where: str) -> Card:
         reference=_texts(rig.get("reference", next(iter(sensors))), "[rig] reference", where)[0],
         registered=_texts(rig.get("registered", []), "[rig] registered", where),
         mask_folders=_texts(rig.get("mask_folders", MASK), "[rig] mask_folders", where),
+        background=_background(rig.get("background", "keep"), where),
     )
     _check_names(card, where)
     _check_patterns(card, where)
@@ -249,6 +254,15 @@ def _sensor(name: str, entry: Any, where: str) -> SensorEntry:
         folders=_texts(options.pop("folders", name), f"[sensors.{name}] folders", where),
         options=options,
     )
+
+
+def _background(value: Any, where: str) -> str:
+    """Refuse a way of removing the background that there is not."""
+    if value not in _BACKGROUNDS:
+        raise CardError(
+            f"card {where!r}: [rig] background is {value!r}; there are: {', '.join(_BACKGROUNDS)}"
+        )
+    return str(value)
 
 
 def _check_names(card: Card, where: str) -> None:

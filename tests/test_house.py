@@ -36,6 +36,7 @@ FLOORS = {
     "metrics": 3,
     "verdict": 3,
     "simulate": 3,
+    "geometry": 3,
     "features": 4,
     "reading": 5,
     "detectors": 5,
@@ -133,7 +134,7 @@ def modules_after(code: str) -> set[str]:
     return set(listed.stdout.split())
 
 
-HEAVY = {"numpy", "xarray", "torch", "open3d", "timm", "sklearn", "scipy", "h5py", "PIL"}
+HEAVY = {"numpy", "xarray", "torch", "open3d", "timm", "sklearn", "scipy", "h5py", "PIL", "numba"}
 
 
 def test_the_door_imports_nothing_heavy() -> None:
