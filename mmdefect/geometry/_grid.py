@@ -29,6 +29,7 @@ _BAND = 32
 _LOW = 0.01
 _SLACK = 1.1
 _WIDEST = 1.5
+_STRAY = 0.01
 
 
 def check_cloud(points: NDArray[np.floating]) -> Cloud:
@@ -122,15 +123,17 @@ def sensor_at(points: Cloud) -> NDArray[np.float64]:
     -------
     float array (4,)
         A place in homogeneous coordinates. The origin, (0, 0, 0, 1), when the cloud is in a
-        camera's frame: all of it on one side of the plane z = 0 and no wider than a view of
-        ±56°, which is a half width of 1.5 times the median distance. Otherwise the cloud is in
-        a part's frame, whose z axis points at the sensor: the far end of it, (0, 0, 1, 0).
+        camera's frame: but for one point in a hundred it lies on one side of the plane z = 0 and
+        within a view of ±56° (a tangent of 1.5). Otherwise the cloud is in a part's frame, whose
+        z axis points at the sensor: the far end of it, (0, 0, 1, 0).
     """
     seen = points[:, np.isfinite(points[2])]
     if seen.size:
         x, y, z = np.abs(seen)
-        one_side = bool((seen[2] > 0).all() or (seen[2] < 0).all())
-        if one_side and max(x.max(), y.max()) <= _WIDEST * np.median(z):
+        before = float((seen[2] > 0).mean())
+        with np.errstate(divide="ignore", invalid="ignore"):
+            wide = float((np.maximum(x, y) > _WIDEST * z).mean())
+        if min(before, 1 - before) <= _STRAY and wide <= _STRAY:
             return np.array([0.0, 0.0, 0.0, 1.0])
     return np.array([0.0, 0.0, 1.0, 0.0])
 

@@ -53,7 +53,7 @@ def height_above_reference(points: NDArray[np.floating], degree: int = 1) -> Map
     if where.any():
         x, y, z = cloud[:, where].astype(np.float64)
         place = sensor_at(cloud)
-        away = place[3] == 1 and bool((z > 0).all())
+        away = place[3] == 1 and bool(np.median(z) > 0)
         above = residuals(x, y, z, degree)
         height[where] = -above if away else above
     return height

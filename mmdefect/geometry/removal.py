@@ -54,5 +54,5 @@ def without_background(scene: xr.Dataset, clear: float = CLEAR_MM) -> xr.Dataset
     named = {name: scene[name].where(kept) for name in beside}
     on_grid = scene["sensor"].isin(beside)
     told = f"plane: {found.share:.4f} of the points of {scanner!r} removed"
-    shown = scene.assign(named, valid=scene["valid"] & (kept | ~on_grid))
+    shown = scene.assign({**named, "valid": scene["valid"] & (kept | ~on_grid)})
     return check(shown.assign_attrs(background=told))
