@@ -167,6 +167,25 @@ def reaches(points: Cloud, radius: float) -> NDArray[np.int64]:
     return found
 
 
+def spans(points: Cloud) -> NDArray[np.int64]:
+    """Tell between which columns each row has points.
+
+    Parameters
+    ----------
+    points : Cloud (3, y, x)
+
+    Returns
+    -------
+    int array (y, 2)
+        The first column with a point and the one after the last; 0, 0 in a row without.
+    """
+    seen = np.isfinite(points[0])
+    width = seen.shape[1]
+    found = np.stack([seen.argmax(1), width - seen[:, ::-1].argmax(1)], axis=1)
+    found[~seen.any(1)] = 0
+    return found
+
+
 def _lowest(pitch: Map) -> float:
     known = pitch[np.isfinite(pitch)]
     place = int(_LOW * known.size)

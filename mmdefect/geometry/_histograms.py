@@ -32,6 +32,7 @@ _S1, _S2, _S3, _S4, _S5 = (np.float32(math.sin(edge)) for edge in _EDGES)
 def count_rows(
     wide: NDArray[np.float32],
     reach: NDArray[np.int64],
+    between: NDArray[np.int64],
     limit: np.float32,
     simple: NDArray[np.float32],
     first: int,
@@ -44,6 +45,8 @@ def count_rows(
         Coordinates and normals, NaN where missing, with two margins of rows and one of columns.
     reach : int array (y + 2 rows, 2)
         Half the window's height and width, with one margin of rows.
+    between : int array (y + 2 rows, 2)
+        Columns between which there are points, likewise.
     limit : float32
         The radius squared.
     simple : float32 array (row, x + 2 columns, PLACES)
@@ -52,14 +55,14 @@ def count_rows(
         The first of the rows, counted from the first row of the margin in `reach`.
     """
     rows, columns = reach[:, 0].max(), reach[:, 1].max()
-    width = wide.shape[2] - 2 * columns
     near = np.empty(_CHUNK, np.float32)
     bins = np.empty((3, _CHUNK), np.uint8)
     counts = np.empty((BINS, _CHUNK), np.uint8)
     sums = np.empty((BINS, _CHUNK), np.float32)
     for y in range(first, first + len(simple)):
-        for left in range(0, width, _CHUNK):
-            size = min(_CHUNK, width - left)
+        simple[y - first] = _ZERO
+        for left in range(between[y, 0], between[y, 1], _CHUNK):
+            size = min(_CHUNK, between[y, 1] - left)
             count = np.uint64(size)
             here = wide[:, y + rows, left + columns : left + columns + size].copy()
             counts[:] = 0

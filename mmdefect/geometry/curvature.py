@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdefect.errors import SceneError
-from mmdefect.geometry._grid import Cloud, Map, check_cloud, over_bands, padded, reaches
+from mmdefect.geometry._grid import Cloud, Map, check_cloud, over_bands, padded, reaches, spans
 from mmdefect.geometry._jit import compiled
 
 _CHUNK = 256
@@ -55,11 +55,12 @@ def mean_curvature(
     cloud[:, np.isnan(facing[0])] = np.nan
     reach = reaches(cloud, radius)
     wide = padded(np.concatenate([cloud, facing]), *reach.max(0))
-    curvature = np.empty(cloud.shape[1:], dtype=np.float32)
+    curvature = np.full(cloud.shape[1:], np.nan, dtype=np.float32)
+    between = spans(cloud)
     limit = np.float32(radius * radius)
 
     def loop(first: int, last: int) -> None:
-        _measure_rows(wide, reach, limit, curvature, first, last)
+        _measure_rows(wide, reach, between, limit, curvature, first, last)
 
     over_bands(loop, cloud.shape[1])
     return curvature
@@ -69,6 +70,7 @@ def mean_curvature(
 def _measure_rows(
     wide: NDArray[np.float32],
     reach: NDArray[np.int64],
+    between: NDArray[np.int64],
     limit: np.float32,
     curvature: Map,
     first: int,
@@ -76,12 +78,11 @@ def _measure_rows(
 ) -> None:
     """Measure a band of rows."""
     rows, columns = reach[:, 0].max(), reach[:, 1].max()
-    width = wide.shape[2] - 2 * columns
     opened = np.empty(_CHUNK, np.float32)
     stepped = np.empty(_CHUNK, np.float32)
     for y in range(first, last):
-        for left in range(0, width, _CHUNK):
-            size = min(_CHUNK, width - left)
+        for left in range(between[y, 0], between[y, 1], _CHUNK):
+            size = min(_CHUNK, between[y, 1] - left)
             here = wide[:, y + rows, left + columns : left + columns + size].copy()
             opened[:] = _ZERO
             stepped[:] = _ZERO

@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdefect.errors import SceneError
-from mmdefect.geometry._grid import Cloud, check_cloud, over_bands, padded, reaches
+from mmdefect.geometry._grid import Cloud, check_cloud, over_bands, padded, reaches, spans
 from mmdefect.geometry._histograms import BINS, PLACES, count_rows
 from mmdefect.geometry._jit import compiled
 
@@ -82,13 +82,14 @@ def fpfh(
     reach = reaches(cloud, radius)
     rows, columns = reach.max(0)
     wide = padded(np.concatenate([cloud, facing]), 2 * rows, columns)
-    far = np.concatenate([reach[:1].repeat(rows, 0), reach, reach[-1:].repeat(rows, 0)])
+    far = np.pad(reach, ((rows, rows), (0, 0)), mode="edge")
+    between = np.pad(spans(cloud), ((rows, rows), (0, 0)))
     height, width = missing.shape
-    described = np.empty((height, width, BINS), dtype=np.float32)
+    described = np.full((height, width, BINS), np.nan, dtype=np.float32)
     limit = np.float32(radius * radius)
 
     def loop(first: int, last: int) -> None:
-        _describe(wide, far, limit, described, first, last)
+        _describe(wide, far, between, limit, described, first, last)
 
     over_bands(loop, height)
     return np.moveaxis(described, -1, 0)
@@ -97,6 +98,7 @@ def fpfh(
 def _describe(
     wide: NDArray[np.float32],
     reach: NDArray[np.int64],
+    between: NDArray[np.int64],
     limit: np.float32,
     described: NDArray[np.float32],
     first: int,
@@ -104,18 +106,18 @@ def _describe(
 ) -> None:
     """Describe a band of rows, block by block; a block's last histograms serve the next one.
 
-    `wide` has two margins above and below, `reach` one: row y of the cloud is row y + 2 margins
-    of `wide` and y + margin of `reach`.
+    `wide` has two margins above and below, `reach` and `between` one: row y of the cloud is row
+    y + 2 margins of `wide` and y + margin of the others.
     """
     rows = int(reach[:, 0].max())
     block = min(_BLOCK, last - first)
     simple = np.zeros((block + 2 * rows, wide.shape[2], PLACES), np.float32)
-    count_rows(wide, reach, limit, simple[: 2 * rows], first)
+    count_rows(wide, reach, between, limit, simple[: 2 * rows], first)
     for top in range(first, last, block):
         size = min(block, last - top)
         new = simple[2 * rows : 2 * rows + size]
-        count_rows(wide, reach, limit, new, top + 2 * rows)
-        _blend_rows(wide, reach, limit, simple, described, top, size)
+        count_rows(wide, reach, between, limit, new, top + 2 * rows)
+        _blend_rows(wide, reach, between, limit, simple, described, top, size)
         simple[: 2 * rows] = simple[block : block + 2 * rows].copy()
 
 
@@ -123,6 +125,7 @@ def _describe(
 def _blend_rows(
     wide: NDArray[np.float32],
     reach: NDArray[np.int64],
+    between: NDArray[np.int64],
     limit: np.float32,
     simple: NDArray[np.float32],
     described: NDArray[np.float32],
@@ -130,10 +133,12 @@ def _blend_rows(
     size: int,
 ) -> None:
     """Blend the histograms of a block of rows."""
-    width = wide.shape[2] - 2 * reach[:, 1].max()
+    rows = reach[:, 0].max()
     for row in range(size):
-        for left in range(0, width, _CHUNK):
-            _blend(wide, reach, limit, simple, described, top + row, row, left)
+        first, last = between[top + row + rows]
+        for left in range(first, last, _CHUNK):
+            lanes = min(_CHUNK, last - left)
+            _blend(wide, reach, limit, simple, described, top + row, row, left, lanes)
 
 
 @compiled
@@ -146,13 +151,13 @@ def _blend(
     y: int,
     row: int,
     left: int,
+    size: int,
 ) -> None:
-    """Describe up to a chunk of pixels side by side; `row` is theirs within the block."""
+    """Describe `size` pixels side by side; `row` is theirs within the block."""
     rows, columns = reach[:, 0].max(), reach[:, 1].max()
-    size = min(_CHUNK, wide.shape[2] - 2 * columns - left)
     high, broad = reach[y + rows, 0], reach[y + rows, 1]
     most = (2 * high + 1) * (2 * broad + 1) + 8
-    weights = np.zeros((most, _CHUNK + _ROOM), np.float32)
+    weights = np.empty((most, _CHUNK + _ROOM), np.float32)
     places = np.zeros(most, np.uint64)
     total = np.zeros(_CHUNK, np.float32)
     here = wide[:3, y + 2 * rows, left + columns : left + columns + size].copy()

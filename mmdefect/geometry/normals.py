@@ -27,7 +27,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.geometry._grid import Cloud, Map, check_cloud, over_bands, padded, reaches, sensor_at
+from mmdefect.geometry._grid import (
+    Cloud,
+    Map,
+    check_cloud,
+    over_bands,
+    padded,
+    reaches,
+    sensor_at,
+    spans,
+)
 from mmdefect.geometry._jit import compiled
 
 _CHUNK = 256
@@ -79,11 +88,12 @@ def local_planes(points: NDArray[np.floating], radius: float) -> LocalPlanes:
     reach = reaches(cloud, radius)
     wide = padded(cloud, *reach.max(0))
     sensor = sensor_at(cloud)
+    between = spans(cloud)
     planes = np.full((5, *cloud.shape[1:]), np.nan, dtype=np.float32)
     limit = np.float32(radius * radius)
 
     def loop(first: int, last: int) -> None:
-        _fit_rows(wide, reach, limit, sensor, planes, first, last)
+        _fit_rows(wide, reach, between, limit, sensor, planes, first, last)
 
     over_bands(loop, cloud.shape[1])
     return LocalPlanes(planes[:3], planes[3], planes[4])
@@ -93,6 +103,7 @@ def local_planes(points: NDArray[np.floating], radius: float) -> LocalPlanes:
 def _fit_rows(
     wide: Cloud,
     reach: NDArray[np.int64],
+    between: NDArray[np.int64],
     limit: np.float32,
     sensor: NDArray[np.float64],
     planes: Map,
@@ -101,13 +112,12 @@ def _fit_rows(
 ) -> None:
     """Fit the planes of a band of rows."""
     pad_y, pad_x = reach[:, 0].max(), reach[:, 1].max()
-    width = wide.shape[2] - 2 * pad_x
     sums = np.empty((10, _CHUNK), np.float32)
     steps = np.empty((4, _CHUNK), np.float32)
     told = np.empty((5, _CHUNK), np.float32)
     for y in range(first, last):
-        for left in range(0, width, _CHUNK):
-            size = min(_CHUNK, width - left)
+        for left in range(between[y, 0], between[y, 1], _CHUNK):
+            size = min(_CHUNK, between[y, 1] - left)
             count = np.uint64(size)
             here = wide[:, y + pad_y, left + pad_x : left + pad_x + size].copy()
             sums[:] = _ZERO
