@@ -5,9 +5,10 @@
 Open3D is called as BTF calls it: normals of the 30, FPFH of the 100 nearest points, found in a
 tree (hybrid search, the radius no limit). Ours takes radii that hold as many on average. Both sides
 get the same float32 cloud in turns, A B A B, in one process for each number of threads, so that
-another load on the machine meets both. Printed: medians, the median ratio of neighbouring runs and
-its range, by the clock and in processor time (which a busy machine disturbs less), and how far the two agree when both are given the same normals: on the same neighbours
-(Open3D with a pure radius) and on the 100 nearest.
+another load on the machine meets both. Printed: medians; the median ratio of neighbouring runs and
+its range, by the clock and in processor time, which a busy machine disturbs less; and how far the
+two agree when both are given the same normals: on the same neighbours (Open3D with a pure radius)
+and on the 100 nearest.
 """
 
 import argparse
