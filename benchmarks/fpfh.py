@@ -81,7 +81,7 @@ def made_up(side: int, share: str):
 
 def radii(cloud) -> tuple[float, float]:
     """Radii that hold 30 and 101 points of a square grid, the middle one included."""
-    from mmdefect.geometry._grid import median_pitch
+    from mmdefect.geometry.grid import median_pitch
 
     pitch = median_pitch(cloud)
     return (30 / 3.1416) ** 0.5 * pitch, (101 / 3.1416) ** 0.5 * pitch

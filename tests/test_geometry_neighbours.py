@@ -5,7 +5,7 @@ import open3d as o3d
 import pytest
 
 from mmdefect.errors import SceneError
-from mmdefect.geometry import _grid
+from mmdefect.geometry import _jit, grid
 from mmdefect.geometry.curvature import mean_curvature
 from mmdefect.geometry.fpfh import fpfh
 from mmdefect.geometry.normals import local_planes
@@ -194,7 +194,7 @@ def test_any_number_of_threads_gives_the_same_numbers(monkeypatch, threads):
     cloud = camera_cloud(230, 40, "flat")
     once = fpfh(cloud, local_planes(cloud, 6.0).normals, 8.0)
     monkeypatch.setenv("OMP_NUM_THREADS", threads)
-    assert _grid.thread_count() == int(threads)
+    assert grid.thread_count() == int(threads)
     planes = local_planes(cloud, 6.0)
     np.testing.assert_array_equal(fpfh(cloud, planes.normals, 8.0), once)
 
@@ -218,26 +218,26 @@ def test_shape_does_not_depend_on_where_a_part_lies():
 @pytest.mark.parametrize("radius", [4.0, 9.0, 20.0])
 def test_the_window_holds_every_point_within_the_radius(kind, radius):
     cloud = camera_cloud(60, 60, kind)
-    reach = _grid.reaches(cloud, radius)
+    reach = grid.reaches(cloud, radius)
     seen = np.argwhere(np.isfinite(cloud[0]))
     places = cloud[:, seen[:, 0], seen[:, 1]].T.astype(float)
     for y, x in seen[::29]:
         near = seen[np.linalg.norm(places - cloud[:, y, x], axis=1) <= radius]
         assert (np.abs(near - (y, x)) <= reach[y]).all()
-    assert reach.max() <= _grid.MOST_REACH
+    assert reach.max() <= grid.MOST_REACH
 
 
 def test_the_window_is_capped():
     cloud = camera_cloud(80, 80, "flat")
-    assert _grid.reaches(cloud, 1e6).max() == _grid.MOST_REACH
-    assert _grid.reaches(cloud, 1e-3).min() == 1
+    assert grid.reaches(cloud, 1e6).max() == grid.MOST_REACH
+    assert grid.reaches(cloud, 1e-3).min() == 1
 
 
 def test_the_pitch_is_that_of_the_surface():
     y, x = np.mgrid[:30, :40] * 0.5
     flat = np.stack([x, y, np.full_like(x, 100.0)]).astype(np.float32)
-    assert _grid.median_pitch(flat) == pytest.approx(0.5)
-    assert np.isnan(_grid.median_pitch(flat * np.nan))
+    assert grid.median_pitch(flat) == pytest.approx(0.5)
+    assert np.isnan(grid.median_pitch(flat * np.nan))
 
 
 # ---------------------------------------------------------------- curvature
@@ -274,6 +274,26 @@ def test_clouds_of_any_size_are_described(shape):
     for empty in (cloud * np.nan, np.full_like(cloud, np.inf)):
         assert np.isnan(local_planes(empty, 2.0).normals).all()
         assert np.isnan(fpfh(empty, empty, 2.0)).all()
+
+
+@pytest.mark.parametrize("radius", [0.0, -1.0, np.nan, np.inf])
+def test_a_radius_that_is_no_length_is_refused(radius):
+    with pytest.raises(SceneError, match="a length above 0 was promised"):
+        local_planes(camera_cloud(8, 8, "flat"), radius)
+
+
+def test_loops_are_compiled_where_no_folder_can_be_written(monkeypatch):
+    made = []
+
+    def njit(*, cache: bool = False, **options):
+        made.append(cache)
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda loop: loop
+
+    monkeypatch.setattr("numba.njit", njit)
+    assert _jit.compiled(len) is len
+    assert made == [True, False]
 
 
 def test_what_is_no_cloud_is_refused():

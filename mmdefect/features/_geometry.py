@@ -19,7 +19,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from mmdefect.errors import FeatureError
 from mmdefect.features._patches import as_patches, pool_neighbours
-from mmdefect.geometry._grid import check_cloud, median_pitch
+from mmdefect.geometry.grid import check_cloud, median_pitch
 
 USUAL_PITCHES = 6.0
 _LEAST_PITCHES = 1.5

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mmdefect.geometry._grid import Cloud, check_cloud, median_pitch, sensor_at
+from mmdefect.geometry.grid import Cloud, check_cloud, median_pitch, sensor_at
 
 FIT_MM = 4.0
 CLEAR_MM = 5.0

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdefect.errors import SceneError
-from mmdefect.geometry._grid import Cloud, Map, check_cloud, over_bands, padded, reaches, spans
 from mmdefect.geometry._jit import compiled
+from mmdefect.geometry.grid import Cloud, Map, check_cloud, over_bands, padded, reaches, spans
 
 _CHUNK = 256
 _ZERO = np.float32(0)

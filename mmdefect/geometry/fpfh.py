@@ -32,9 +32,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdefect.errors import SceneError
-from mmdefect.geometry._grid import Cloud, check_cloud, over_bands, padded, reaches, spans
 from mmdefect.geometry._histograms import BINS, PLACES, count_rows
 from mmdefect.geometry._jit import compiled
+from mmdefect.geometry.grid import Cloud, check_cloud, over_bands, padded, reaches, spans
 
 _BLOCK = 96
 _CHUNK = 128

@@ -27,7 +27,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.geometry._grid import (
+from mmdefect.geometry._jit import compiled
+from mmdefect.geometry.grid import (
     Cloud,
     Map,
     check_cloud,
@@ -37,7 +38,6 @@ from mmdefect.geometry._grid import (
     sensor_at,
     spans,
 )
-from mmdefect.geometry._jit import compiled
 
 _CHUNK = 256
 _ONE = np.float32(1)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdefect.errors import SceneError
-from mmdefect.geometry._grid import Map, check_cloud, sensor_at
+from mmdefect.geometry.grid import Map, check_cloud, sensor_at
 
 _ROUNDS = 8
 _TUKEY = 4.685

@@ -151,7 +151,16 @@ def reaches(points: Cloud, radius: float) -> NDArray[np.int64]:
     int array (y, 2)
         Rows and columns to look at on each side, at least 1 and at most ``MOST_REACH``. They
         follow from the 1 % quantile of the pitch among the surrounding rows, less a tenth.
+
+    Raises
+    ------
+    SceneError
+        When the radius is no positive length.
     """
+    if not 0 < radius < np.inf:
+        raise SceneError(
+            f"a radius of {radius} was given, but a length above 0 was promised; choose one"
+        )
     height, width = points.shape[1:]
     across, down, step = pitches(points)
     found = np.full((height, 2), MOST_REACH, dtype=np.int64)
@@ -220,7 +229,7 @@ def thread_count() -> int:
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
-def over_bands(loop: Callable[[int, int], None], height: int, threads: int | None = None) -> None:
+def over_bands(loop: Callable[[int, int], None], height: int) -> None:
     """Run a loop over bands of rows, one band a thread.
 
     Parameters
@@ -228,10 +237,8 @@ def over_bands(loop: Callable[[int, int], None], height: int, threads: int | Non
     loop : callable (first row, row after the last)
         Writes to its own rows only.
     height : int
-    threads : int, optional
-        As many as ``thread_count`` gives, if not told.
     """
-    count = max(1, min(threads or thread_count(), height))
+    count = max(1, min(thread_count(), height))
     edges = [height * band // count for band in range(count + 1)]
     bands = list(pairwise(edges))
     if count == 1:
