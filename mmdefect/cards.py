@@ -20,6 +20,7 @@ from mmdefect.errors import CardError
 from mmdefect.layout import ANY, MASK, PLACEHOLDERS, SPLITS, Layout
 
 _MOST_BASES = 8
+_BACKGROUNDS = ("keep", "plane")
 _RESERVED = {"any", "axis", "color", "defect", "energy", "fused", "grid", "mask", "sensor", "valid"}
 _KEYS = {
     "": {
@@ -35,7 +36,7 @@ _KEYS = {
         "rig",
     },
     "splits": set(SPLITS),
-    "rig": {"file", "reference", "registered", "mask_folders"},
+    "rig": {"file", "reference", "registered", "mask_folders", "background"},
 }
 
 
@@ -75,6 +76,8 @@ class Card:
         Sensors whose frames lie on the reference's grid, pixel on pixel.
     mask_folders : tuple of str
         Folder names that hold masks, for patterns with ``{sensor}``.
+    background : str
+        ``plane`` when pixels of the plane behind the part shall be not valid, else ``keep``.
     """
 
     name: str
@@ -90,6 +93,7 @@ class Card:
     mask_folders: tuple[str, ...] = ()
     rig: str = ""
     folder: Path = Path()
+    background: str = "keep"
 
     @property
     def promised(self) -> tuple[str, ...]:
@@ -227,6 +231,7 @@ def _card(written: dict[str, Any], where: str) -> Card:
         mask_folders=_texts(rig.get("mask_folders", MASK), "[rig] mask_folders", where),
         rig=_texts(rig.get("file", ""), "[rig] file", where)[0],
         folder=card_folder() if where in card_names() else Path(where).parent,
+        background=_background(rig.get("background", "keep"), where),
     )
     _check_names(card, where)
     _check_patterns(card, where)
@@ -261,6 +266,15 @@ def _sensor(name: str, entry: Any, where: str) -> SensorEntry:
         folders=_texts(options.pop("folders", name), f"[sensors.{name}] folders", where),
         options=options,
     )
+
+
+def _background(value: Any, where: str) -> str:
+    """Refuse a way of removing the background that there is not."""
+    if value not in _BACKGROUNDS:
+        raise CardError(
+            f"card {where!r}: [rig] background is {value!r}; there are: {', '.join(_BACKGROUNDS)}"
+        )
+    return str(value)
 
 
 def _check_names(card: Card, where: str) -> None:

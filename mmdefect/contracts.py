@@ -61,7 +61,8 @@ class FeatureExtractor(Protocol):
 
         From a measurement (…, y, x) with attrs ``modality`` and ``units``, NaN where blind, to
         (feature, y, x), float32, whose y and x are the patches' centres in SCENE pixels. NaN in
-        every feature of a patch that is mostly blind.
+        every feature of a patch that is mostly blind. An extractor that describes some
+        modalities only raises FeatureError for the others, as does ``adapt``.
         """
         ...
 

@@ -17,6 +17,7 @@ import xarray as xr
 from mmdefect.captures import Capture, Refusal, check_stems, find_captures
 from mmdefect.cards import Card, read_card
 from mmdefect.errors import CardError
+from mmdefect.geometry.removal import without_background
 from mmdefect.provenance import Digests
 from mmdefect.reading import FrameReader
 from mmdefect.registration import to_scene
@@ -169,6 +170,8 @@ class Dataset:
             When no frame of the whole category is readable, so that there is no grid.
         RegistrationError
             When a sensor said to be registered has another field of view.
+        SceneError
+            When the card wants the background removed, but states no unit of the points.
         """
         sensors = self.sensors(capture.category)
         size = self.grid_size(capture.category)
@@ -183,7 +186,7 @@ class Dataset:
             name: there[name] if name in there else self._reader.blank(name, size)
             for name in sensors
         }
-        return to_scene(
+        scene = to_scene(
             frames,
             reference=self.reference(capture.category),
             registered=[name for name in self.card.registered if name in there],
@@ -198,6 +201,7 @@ class Dataset:
                 "label": capture.label,
             },
         ).assign_coords(grid=("sensor", [grids[name] for name in sensors]))
+        return without_background(scene) if self.card.background == "plane" else scene
 
     def _masks_fit(self, capture: Capture) -> bool:
         """Tell whether masks, which are drawn on the card's reference, are on the scene's grid."""

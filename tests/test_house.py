@@ -37,6 +37,7 @@ FLOORS = {
     "metrics": 3,
     "verdict": 3,
     "simulate": 4,
+    "geometry": 3,
     "features": 4,
     "reading": 5,
     "rigging": 5,

@@ -4,6 +4,8 @@ A *spec* names an extractor with everything that shapes its features, so that a 
 one text what it was made with::
 
     builtin
+    fpfh?radius=3
+    surface?scales=1,3
     timm:mobilenetv2_100
     timm:mobilenetv2_100@weights.safetensors?pad_type=same&mean=0.5&std=0.5&stages=2,3
 """
