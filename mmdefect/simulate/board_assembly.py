@@ -8,7 +8,7 @@ import numpy as np
 from mmdefect.simulate.board_build import build
 from mmdefect.simulate.board_families import package
 from mmdefect.simulate.board_layout import LOW, OPTIONAL, SITE, SITES, TALL
-from mmdefect.simulate.board_plan import POWER_SHARE, BoardPlan, Mounted, Short
+from mmdefect.simulate.board_plan import BoardPlan, Mounted, Short
 from mmdefect.simulate.board_space import (
     either,
     exchanged,
@@ -130,19 +130,24 @@ def dead_component(rng: np.random.Generator, plan: BoardPlan) -> Planted:
     return Planted(build(exchanged(plan, wrong)), extent(of_site(right.site, right)), sizes)
 
 
-def hot_spot(rng: np.random.Generator, plan: BoardPlan) -> Planted:
+def hot_spot(_rng: np.random.Generator, plan: BoardPlan) -> Planted:
     """Heat the optional resistor's place by a short circuit, though nothing stands there.
 
     Populated boards are as warm there, and empty ones look as this one does.
     """
-    site = SITE[OPTIONAL]
+    site, usual = SITE[OPTIONAL], plan.optional
     made = package(site.package)
-    power = site.power * float(rng.uniform(1 - POWER_SHARE, 1 + POWER_SHARE))
     ends = made.pieces[0].mesh[0].max(axis=0) * 2
     place = Place(site.x, site.y, float(np.deg2rad(site.turn)))
-    short = Short(place, float(ends[0]), float(ends[1]), power)
-    shorted = replace(removed(plan, OPTIONAL), shorts=(short,))
-    return Planted(build(shorted), extent(of_site(OPTIONAL)), {"power_W": power})
+    short = Short(place, float(ends[0]), float(ends[1]), usual.power)
+    empty = removed(plan, OPTIONAL)
+    full = replace(empty, mounted=(*empty.mounted, usual))
+    return Planted(
+        build(replace(empty, shorts=(short,))),
+        extent(of_site(OPTIONAL)),
+        {"power_W": usual.power},
+        alike=(build(empty), build(full)),
+    )
 
 
 def wrong_height(rng: np.random.Generator, plan: BoardPlan) -> Planted:
@@ -156,4 +161,10 @@ def wrong_height(rng: np.random.Generator, plan: BoardPlan) -> Planted:
     counterfeit = replace(right, package=TALL, look=LOW)
     high, low = (package(name).size[2] for name in (TALL, LOW))
     sizes = {"height_mm": high * right.size[2], "excess_mm": (high - low) * right.size[2]}
-    return Planted(build(exchanged(plan, counterfeit)), extent(of_site(site, right)), sizes)
+    honest = (replace(right, package=name, look=name) for name in (TALL, LOW))
+    return Planted(
+        build(exchanged(plan, counterfeit)),
+        extent(of_site(site, right)),
+        sizes,
+        alike=tuple(build(exchanged(plan, mounted)) for mounted in honest),
+    )

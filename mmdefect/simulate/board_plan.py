@@ -126,6 +126,8 @@ class BoardPlan:
     Parameters
     ----------
     mounted : tuple of Mounted
+    optional : Mounted
+        The component at the optional site, on boards that have none there too.
     solder : mapping of str to Map (joint,)
         By site, factors on the joints' amount of solder: leads, then balls.
     standing : Standing
@@ -154,6 +156,7 @@ class BoardPlan:
     """
 
     mounted: tuple[Mounted, ...]
+    optional: Mounted
     solder: Mapping[str, Map]
     standing: Standing
     bow: float
@@ -196,6 +199,7 @@ def draw(rng: np.random.Generator) -> BoardPlan:
     tint = rng.uniform(1 - TINT_SHARE, 1 + TINT_SHARE, 3) * rng.uniform(0.9, 1.1)
     return BoardPlan(
         mounted=kept,
+        optional=next(m for m in mounted if m.site == OPTIONAL),
         solder=solder,
         standing=standing,
         bow=sign * float(rng.uniform(*BOW_MM)),

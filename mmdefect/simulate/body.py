@@ -236,12 +236,16 @@ class Planted:
         What was drawn for it; the unit ends the name.
     shadows : tuple of str
         Bodies inside the part whose X-ray shadow is the defect's extent as well.
+    alike : tuple of Part
+        Good parts that it resembles, where the same part without the defect is not the only one:
+        a sensor's contrast is the least against any of them.
     """
 
     part: Part
     extent: Raster
     sizes: dict[str, float]
     shadows: tuple[str, ...] = ()
+    alike: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -62,10 +62,15 @@ def _solid(plan: Bracket) -> Ground:
 
 
 def _planted(
-    plan: Bracket, extent: Extent, sizes: dict[str, float], shadows: tuple[str, ...] = ()
+    plan: Bracket,
+    extent: Extent,
+    sizes: dict[str, float],
+    shadows: tuple[str, ...] = (),
+    alike: tuple[Bracket, ...] = (),
 ) -> Planted:
     """Build the altered plan and put the extent onto a raster."""
-    return Planted(build_bracket(plan), _ground(plan).raster(extent), sizes, shadows)
+    twins = tuple(map(build_bracket, alike))
+    return Planted(build_bracket(plan), _ground(plan).raster(extent), sizes, shadows, twins)
 
 
 def _scratch(rng: np.random.Generator, plan: Bracket) -> Planted:
@@ -242,6 +247,7 @@ def _printed_dot(rng: np.random.Generator, plan: Bracket) -> Planted:
         replace(plan, drilled=False, printed=True),
         lambda x, y: spot.away(x, y) < spot.radius,
         {"diameter_mm": 2 * spot.radius},
+        alike=tuple(replace(plan, drilled=drilled) for drilled in (True, False)),
     )
 
 

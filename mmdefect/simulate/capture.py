@@ -7,7 +7,7 @@
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,35 +145,40 @@ def contrast_to_noise(seen: Rendering, twin: Rendering, extent: Mask) -> float:
     return float(difference[both].mean() / twin.noise[extent][both].mean())
 
 
-def extent_seen(planted: Planted, good: World, bad: World, camera: Camera, source: Any) -> Mask:
+def extent_seen(
+    planted: Planted, twins: Sequence[World], bad: World, camera: Camera, rig: Rig
+) -> Mask:
     """Find a defect's extent in one camera's frame.
 
     Parameters
     ----------
     planted : Planted
-    good, bad : World
-        The part without its defect and with it.
+    twins : sequence of World
+        Good parts that it is compared with.
+    bad : World
+        The defective part.
     camera : Camera
-    source : array (3,), mm
-        The X-ray source, whose rays decide over flaws inside the part.
+    rig : Rig
+        Its X-rays decide over flaws inside the part.
 
     Returns
     -------
     Mask (y, x)
-        Pixels whose visible surface point lies over the defect on either twin, or whose X-ray
-        through that point runs through an internal flaw.
+        Pixels whose visible surface point lies over the defect on the part or on a twin, or whose
+        X-ray through that point runs through an internal flaw.
     """
     directions = camera.directions().reshape(-1, 3)
     found = np.zeros(len(directions), np.bool_)
-    for world in (good, bad):
+    for world in (*twins, bad):
         hits = world.cast(camera.centre, directions)
         x, y, _ = np.nan_to_num(hits.places, nan=1e6).T
         found |= hits.found & (planted.extent.at(x, y) >= _EDGE)
     if planted.shadows:
-        columns = [bad.body_index(name) for name in planted.shadows]
-        beams = np.nan_to_num(hits.points) - np.asarray(source, np.float32)
+        source = rig.cameras["xray"].centre
+        beams = np.nan_to_num(hits.points) - source.astype(np.float32)
         beams /= np.linalg.norm(beams, axis=1, keepdims=True)
-        found |= hits.found & (bad.paths(source, beams)[:, columns] > 0).any(axis=1)
+        flaws = [[float(body.name in planted.shadows)] for body in bad.part.bodies]
+        found |= hits.found & (bad.weighted_paths(source, beams, flaws)[:, 0] > 0)
     return found.reshape(camera.height, camera.width)
 
 
@@ -241,18 +246,27 @@ def render_capture(
     contrast: dict[str, float] = {}
     part = good.part
     if flaw_of is not None:
-        planted, twin = flaw_of.plant(flaw, plan), seen
+        planted, twins = flaw_of.plant(flaw, plan), [(good, seen)]
         bad, part, sizes = World(planted.part), planted.part, planted.sizes
         seen = render_all(bad, rig, surroundings, sensors)
-        source = rig.cameras["xray"].centre
+        if planted.alike:
+            twins = [(w, render_all(w, rig, surroundings, sensors)) for w in _worlds(planted)]
         extents = {
-            name: extent_seen(planted, good, bad, rig.cameras[name], source)
+            name: extent_seen(planted, [w for w, _ in twins], bad, rig.cameras[name], rig)
             for name in dict.fromkeys((rig.reference, *sensors))
         }
         mask = extents[rig.reference]
-        contrast = {name: contrast_to_noise(seen[name], twin[name], extents[name]) for name in seen}
+        contrast = {
+            name: min(contrast_to_noise(seen[name], twin[name], extents[name]) for _, twin in twins)
+            for name in seen
+        }
     frames = _expose(seen, rig, draw_hardware(rig, seed), noise)
     return Capture(product, kind, key, rig, frames, mask, sizes, contrast, seen, part)
+
+
+def _worlds(planted: Planted) -> list[World]:
+    """Give the good parts that a defective one resembles, ready to be looked at."""
+    return [World(part) for part in planted.alike]
 
 
 def _draw_surroundings(rng: np.random.Generator) -> Surroundings:

@@ -68,10 +68,15 @@ def _ground(plan: Panel) -> Ground:
 
 
 def _planted(
-    plan: Panel, extent: Extent, sizes: dict[str, float], shadows: tuple[str, ...] = ()
+    plan: Panel,
+    extent: Extent,
+    sizes: dict[str, float],
+    shadows: tuple[str, ...] = (),
+    alike: tuple[Panel, ...] = (),
 ) -> Planted:
     """Build the altered plan and put the extent onto a raster."""
-    return Planted(build_panel(plan), _ground(plan).raster(extent), sizes, shadows)
+    twins = tuple(map(build_panel, alike))
+    return Planted(build_panel(plan), _ground(plan).raster(extent), sizes, shadows, twins)
 
 
 def _stain(rng: np.random.Generator, plan: Panel) -> Planted:
@@ -204,7 +209,8 @@ def _printed_pad(rng: np.random.Generator, plan: Panel) -> Planted:
         places = (pad(plan.pad_place(which))(x, y) for which in (0, 1))
         return np.minimum(*places) < 0
 
-    return _planted(printed, extent, {"height_mm": plan.pad_height})
+    alike = tuple(replace(plan, pad=place, pad_look=place) for place in (0, 1))
+    return _planted(printed, extent, {"height_mm": plan.pad_height}, alike=alike)
 
 
 KINDS = {

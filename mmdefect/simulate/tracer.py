@@ -140,7 +140,7 @@ class World:
 
         Parameters
         ----------
-        origin : array (3,), mm
+        origin : array (3,) or (n, 3), mm
             In the rig's frame.
         directions : array (n, 3)
             Unit vectors in the rig's frame.
@@ -148,28 +148,46 @@ class World:
         Returns
         -------
         Map (n, body), mm
+        """
+        return self.weighted_paths(origin, directions, np.eye(len(self.part.bodies)))
+
+    def weighted_paths(self, origin: Any, directions: Any, weights: Any) -> Map:
+        """Add up the lengths of rays inside the bodies, each body with weights of its own.
+
+        Parameters
+        ----------
+        origin, directions
+            As for ``paths``.
+        weights : array (body, k)
+            For instance attenuations at k energies, 1/mm.
+
+        Returns
+        -------
+        Map (n, k), mm times the weights' unit
 
         Notes
         -----
-        The sum of the distances at which a ray leaves a body, less those at which it enters. A
-        ray that grazes an edge may be told of one crossing twice or not at all; it is sent again, a
-        hair beside (0.02 mrad), until it enters and leaves in turn.
+        A length is the sum of the distances at which a ray leaves a body, less those at which it
+        enters. A ray that grazes an edge may be told of one crossing twice or not at all; it is
+        sent again, a hair beside (0.02 mrad, the same for each ray whatever the part), until it
+        enters and leaves in turn.
         """
         rays = _rays(origin, directions)
-        lengths, odd = self._lengths(rays)
+        weights = np.asarray(weights, dtype=np.float64)
+        sums, odd = self._summed(rays, weights)
         random = np.random.default_rng(0)
         for _ in range(_MENDING_ROUNDS):
+            nudges = random.standard_normal((len(rays), 3), dtype=np.float32)
             if not odd.any():
-                break
+                continue
             again = rays[odd].copy()
-            again[:, 3:] += _NUDGE * random.standard_normal((len(again), 3)).astype(np.float32)
-            lengths[odd], left = self._lengths(again)
-            odd[odd] = left
-        lengths[odd] = 0
-        return as_map(np.maximum(lengths, 0))
+            again[:, 3:] += np.float32(_NUDGE) * nudges[odd]
+            sums[odd], odd[odd] = self._summed(again, weights)
+        sums[odd] = 0
+        return as_map(sums)
 
-    def _lengths(self, rays: Map) -> tuple[NDArray[np.float64], Mask]:
-        """Sum leaving less entering distances (n, body); tell which rays do not alternate (n,)."""
+    def _summed(self, rays: Map, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], Mask]:
+        """Sum weighted lengths (n, k); tell which rays do not enter and leave in turn (n,)."""
         answer = self._scene.list_intersections(self._o3d.core.Tensor(rays))
         ray, body, facet, distance = (
             answer[key].numpy() for key in ("ray_ids", "geometry_ids", "primitive_ids", "t_hit")
@@ -177,15 +195,20 @@ class World:
         ray = ray.astype(np.int64)
         normals = self._facets[self._starts[body] + facet]
         leaving = np.sign(np.einsum("ij,ij->i", normals, rays[ray, 3:]))
-        count = len(self.part.bodies)
-        key = ray * count + body
-        size = len(rays) * count
-        length = np.bincount(key, leaving * distance, size).reshape(-1, count)
-        odd = (np.bincount(key, leaving, size).reshape(-1, count) != 0).any(axis=1)
+        signed = leaving * distance
+        sums = np.stack(
+            [np.bincount(ray, signed * column[body], len(rays)) for column in weights.T], axis=1
+        )
+        odd = np.zeros(len(rays), np.bool_)
+        key = ray * len(self.part.bodies) + body
         order = np.lexsort((distance, key))
-        key, leaving = key[order], leaving[order]
-        odd[ray[order][1:][(key[1:] == key[:-1]) & (leaving[1:] == leaving[:-1])]] = True
-        return length.astype(np.float64), np.asarray(odd)
+        ray, key, leaving = ray[order], key[order], leaving[order]
+        other = np.ones(len(key) + 1, np.bool_)
+        other[1:-1] = key[1:] != key[:-1]
+        odd[ray[other[:-1] & (leaving > 0)]] = True
+        odd[ray[other[1:] & (leaving < 0)]] = True
+        odd[ray[1:][~other[1:-1] & (leaving[1:] == leaving[:-1])]] = True
+        return sums.astype(np.float64), odd
 
 
 def _open3d() -> Any:

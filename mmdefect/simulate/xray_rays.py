@@ -77,7 +77,7 @@ class _Beam:
     def transmission(self, directions: NDArray[np.float64]) -> Map:
         """Follow rays (…, 3) and give their transmission (n,), 1."""
         rays = as_map(directions.reshape(-1, 3))
-        depths = self._world.paths(self._origin, rays) @ self._excess
+        depths = self._world.weighted_paths(self._origin, rays, self._excess)
         for layer, film in zip(self._world.part.layers, self._films, strict=True):
             attenuation = as_map(MATERIALS[layer.material].attenuation)
             depths += self._way_through(layer, film, rays)[:, None] * attenuation
