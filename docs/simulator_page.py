@@ -33,7 +33,7 @@ def colored(values: np.ndarray, name: str, low: float, high: float) -> np.ndarra
 
 
 def relief(depth: np.ndarray) -> np.ndarray:
-    """Draw depths (y, x) by their slope, so that tenths of a millimetre show; holes are dark red."""
+    """Draw depths (y, x) by their slope, so that tenths of a mm show; holes are dark red."""
     down, right = np.gradient(depth)
     slope = down - np.nanmedian(down) + right - np.nanmedian(right)
     light = np.clip(0.6 - slope * 1.6, 0.15, 1)

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mmdefect.simulate import board_assembly as assembly
-from mmdefect.simulate import board_soldering as soldering
 from mmdefect.simulate.board import BOARD
-from mmdefect.simulate.board_artwork import copper, legends, tinned
-from mmdefect.simulate.board_families import package
-from mmdefect.simulate.board_joints import nominal, on_board, terminals
-from mmdefect.simulate.board_layout import BOARD_MM, LOW, OPTIONAL, SITE, SITES, TALL
-from mmdefect.simulate.board_plan import BoardPlan
-from mmdefect.simulate.board_routes import all_pads, routes
-from mmdefect.simulate.board_skin import printed_ink
-from mmdefect.simulate.board_space import footprint, overlap, removed
+from mmdefect.simulate.board import assembly as assembly
+from mmdefect.simulate.board import soldering as soldering
+from mmdefect.simulate.board.artwork import copper, legends, tinned
+from mmdefect.simulate.board.families import package
+from mmdefect.simulate.board.joints import nominal, on_board, terminals
+from mmdefect.simulate.board.layout import BOARD_MM, LOW, OPTIONAL, SITE, SITES, TALL
+from mmdefect.simulate.board.plan import BoardPlan
+from mmdefect.simulate.board.routes import all_pads, routes
+from mmdefect.simulate.board.skin import printed_ink
+from mmdefect.simulate.board.space import footprint, overlap, removed
 from mmdefect.simulate.body import Body, Part, Planted, Skin
 from mmdefect.simulate.materials import MATERIALS
 from mmdefect.simulate.raster import Raster

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mmdefect.simulate import bracket_defects as defects
 from mmdefect.simulate.body import CHANNELS, Body, Part, Planted
 from mmdefect.simulate.bracket import BRACKET
-from mmdefect.simulate.bracket_plan import (
+from mmdefect.simulate.bracket import defects as defects
+from mmdefect.simulate.bracket.plan import (
     BORE_RADIUS_MM,
     HEIGHT_MM,
     INSERT_RADIUS_MM,
@@ -17,9 +17,9 @@ from mmdefect.simulate.bracket_plan import (
     WIDTH_MM,
     Bracket,
 )
-from mmdefect.simulate.bracket_shape import METAL, level, outline
+from mmdefect.simulate.bracket.shape import METAL, level, outline
+from mmdefect.simulate.light.rgb import Lighting, render_rgb
 from mmdefect.simulate.raster import Raster
-from mmdefect.simulate.rgb import Lighting, render_rgb
 from mmdefect.simulate.station import DISTANCE_MM, station
 from mmdefect.simulate.tracer import World
 

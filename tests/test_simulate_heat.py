@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from mmdefect.simulate.heat import delamination_contrast, spread_mm
-from mmdefect.simulate.infrared_board import resistance
-from mmdefect.simulate.infrared_walls import Walls, wall_rise
+from mmdefect.simulate.heat.board import resistance
+from mmdefect.simulate.heat.laminate import delamination_contrast, spread_mm
+from mmdefect.simulate.heat.spread import Sheet, board_sheet, spread_heat
+from mmdefect.simulate.heat.walls import Walls, wall_rise
 from mmdefect.simulate.materials import MATERIALS
-from mmdefect.simulate.spread import Sheet, board_sheet, spread_heat
 
 
 def one_wall(thickness: float, reflection: float) -> Walls:

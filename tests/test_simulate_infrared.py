@@ -9,8 +9,9 @@ from scipy import ndimage
 from mmdefect.errors import MmdefectError
 from mmdefect.registration import Pose
 from mmdefect.simulate.body import Body, Delamination, Finish, Part, Skin
-from mmdefect.simulate.heat import delamination_contrast
-from mmdefect.simulate.infrared import (
+from mmdefect.simulate.heat.board import BoardHeat, resistance
+from mmdefect.simulate.heat.flash import ENERGY, arriving, conducted, lamp_seen
+from mmdefect.simulate.heat.infrared import (
     EMISSIVITY,
     NETD,
     Heating,
@@ -20,11 +21,10 @@ from mmdefect.simulate.infrared import (
     render_infrared,
     render_sequence,
 )
-from mmdefect.simulate.infrared_board import BoardHeat, resistance
-from mmdefect.simulate.infrared_flash import ENERGY, arriving, conducted, lamp_seen
-from mmdefect.simulate.infrared_radiance import apparent, radiance, temperature
-from mmdefect.simulate.infrared_view import look
-from mmdefect.simulate.infrared_walls import walls_below
+from mmdefect.simulate.heat.laminate import delamination_contrast
+from mmdefect.simulate.heat.radiance import apparent, radiance, temperature
+from mmdefect.simulate.heat.view import look
+from mmdefect.simulate.heat.walls import walls_below
 from mmdefect.simulate.shapes import Mesh, blob, box, plate, rectangle
 from mmdefect.simulate.station import DISTANCE_MM, station
 from mmdefect.simulate.tracer import World

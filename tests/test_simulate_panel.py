@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mmdefect.simulate import panel_defects as defects
 from mmdefect.simulate.body import CHANNELS, Body, Part, Planted
 from mmdefect.simulate.panel import PANEL
-from mmdefect.simulate.panel_plan import (
+from mmdefect.simulate.panel import defects as defects
+from mmdefect.simulate.panel.plan import (
     HEAD_MM,
     HEIGHT_MM,
     HOLE_RADIUS_MM,
@@ -20,8 +20,8 @@ from mmdefect.simulate.panel_plan import (
     Bow,
     Panel,
 )
-from mmdefect.simulate.panel_shape import DENSITY_MM, LAMINATE, outline, pad
-from mmdefect.simulate.panel_weave import TOW_MM, draw_weave, twill
+from mmdefect.simulate.panel.shape import DENSITY_MM, LAMINATE, outline, pad
+from mmdefect.simulate.panel.weave import TOW_MM, draw_weave, twill
 from mmdefect.simulate.raster import Raster
 from mmdefect.simulate.station import DISTANCE_MM, station
 from mmdefect.simulate.tracer import World

@@ -7,9 +7,9 @@ import pytest
 from scipy import ndimage
 
 from mmdefect.registration import Camera, Pose
-from mmdefect.simulate import points_phase
 from mmdefect.simulate.body import Body, Finish, Part
-from mmdefect.simulate.points import (
+from mmdefect.simulate.light import phase as phase_of
+from mmdefect.simulate.light.points import (
     WORST_MM,
     Scanning,
     draw_scanning,
@@ -97,12 +97,12 @@ def test_phase_noise_is_what_phase_shifting_of_noisy_pictures_gives(
 ) -> None:
     random = np.random.default_rng(3)
     phase = random.uniform(-np.pi, np.pi, 20000)
-    shift = 2 * np.pi * np.arange(points_phase.STEPS)[:, None] / points_phase.STEPS
+    shift = 2 * np.pi * np.arange(phase_of.STEPS)[:, None] / phase_of.STEPS
     pictures = random.poisson(mean + modulation * np.cos(phase + shift)).astype(float)
-    pictures += random.normal(0, points_phase.READ_NOISE, pictures.shape)
+    pictures += random.normal(0, phase_of.READ_NOISE, pictures.shape)
     found = np.arctan2(-(pictures * np.sin(shift)).sum(0), (pictures * np.cos(shift)).sum(0))
     off = np.angle(np.exp(1j * (found - phase)))
-    np.testing.assert_allclose(off.std(), points_phase.phase_noise(mean, modulation), rtol=0.04)
+    np.testing.assert_allclose(off.std(), phase_of.phase_noise(mean, modulation), rtol=0.04)
 
 
 @pytest.mark.parametrize("sideways", [-140.0, -60.0, 90.0])
@@ -116,24 +116,24 @@ def test_depth_moves_with_phase_as_triangulation_says(sideways: float) -> None:
         return np.arctan2(*(point - projector))
 
     step = 1e-4
-    per_period = abs(angle(place + step * across) - angle(place)) / step * points_phase.FRINGE_MM
+    per_period = abs(angle(place + step * across) - angle(place)) / step * phase_of.FRINGE_MM
     along = abs(angle(place + step * view) - angle(place)) / step
     beam = (place - projector) / np.linalg.norm(place - projector)
     tangent = abs(view[0] * beam[1] - view[1] * beam[0]) / (view @ beam)
     expected = per_period / (2 * np.pi) / along
-    np.testing.assert_allclose(points_phase.depth_per_phase(tangent), expected, rtol=1e-3)
+    np.testing.assert_allclose(phase_of.depth_per_phase(tangent), expected, rtol=1e-3)
 
 
 def test_each_pixel_comes_from_the_longest_exposure_that_does_not_saturate() -> None:
     reflected = np.geomspace(1e-3, 20, 400)
-    mean, modulation = points_phase.intensities(reflected, 0.01 * reflected)
+    mean, modulation = phase_of.intensities(reflected, 0.01 * reflected)
     lost = np.isnan(mean)
     assert lost[-1]
     assert not lost[:300].any()
-    assert np.all((mean + modulation)[~lost] < points_phase.FULL_WELL)
-    shortest = points_phase.ELECTRONS * min(points_phase.EXPOSURES)
-    brightest = shortest * (1.01 + points_phase.MODULATION) * reflected
-    np.testing.assert_array_equal(lost, brightest >= points_phase.FULL_WELL)
+    assert np.all((mean + modulation)[~lost] < phase_of.FULL_WELL)
+    shortest = phase_of.ELECTRONS * min(phase_of.EXPOSURES)
+    brightest = shortest * (1.01 + phase_of.MODULATION) * reflected
+    np.testing.assert_array_equal(lost, brightest >= phase_of.FULL_WELL)
 
 
 def test_dark_and_steep_surfaces_are_noisier() -> None:
@@ -248,12 +248,12 @@ def test_light_between_the_walls_of_a_corner_bends_it_towards_the_sensors() -> N
 
 def test_bounced_fringes_add_as_phasors() -> None:
     share, rise, tangent = 0.2, 1.5, 0.35
-    per_rad = points_phase.FRINGE_MM / (2 * np.pi * tangent)
+    per_rad = phase_of.FRINGE_MM / (2 * np.pi * tangent)
     steps = 2 * np.pi * np.arange(8) / 8
     direct, indirect = np.cos(steps), share * np.cos(steps + rise / per_rad)
     total = direct + indirect
     phase = np.arctan2(-(total * np.sin(steps)).sum(), (total * np.cos(steps)).sum())
-    np.testing.assert_allclose(points_phase.bounce(share, rise, tangent), phase * per_rad, 1e-4)
+    np.testing.assert_allclose(phase_of.bounce(share, rise, tangent), phase * per_rad, 1e-4)
 
 
 def test_weak_fringes_drop_out_at_random_and_holes_are_nan_in_all_axes() -> None:

@@ -7,10 +7,9 @@ import pytest
 from scipy import optimize
 
 from mmdefect.registration import Pose
-from mmdefect.simulate import lights
 from mmdefect.simulate.body import Body, Finish, Part, Skin
-from mmdefect.simulate.raster import Rendering
-from mmdefect.simulate.rgb import (
+from mmdefect.simulate.light import reflection
+from mmdefect.simulate.light.rgb import (
     LAMP_MM,
     LAMP_POWERS,
     Lighting,
@@ -19,7 +18,8 @@ from mmdefect.simulate.rgb import (
     expose_rgb,
     render_rgb,
 )
-from mmdefect.simulate.rgb_shade import AMBIENT
+from mmdefect.simulate.light.shade import AMBIENT
+from mmdefect.simulate.raster import Rendering
 from mmdefect.simulate.shapes import blob, box
 from mmdefect.simulate.station import DISTANCE_MM, LAMPS, station
 from mmdefect.simulate.tracer import World
@@ -179,7 +179,7 @@ def test_with_the_lamps_off_polish_mirrors_the_ceiling_and_the_dark_camera() -> 
         for t in (0, 12, 40)
     )
     assert level[24, 24, 0] < 0.65 * tilted[24, 24, 0]
-    ceiling = 0.5 * lights.CEILING
+    ceiling = 0.5 * reflection.CEILING
     assert 0.8 * ceiling < tilted[24, 24, 0] < 1.05 * ceiling
     assert steep[24, 24, 0] < 0.7 * tilted[24, 24, 0]
 
@@ -279,7 +279,7 @@ def test_fibres_are_brightest_across_the_bisector_of_lamp_and_view() -> None:
         bright[name] = linear(render_rgb(made(table(skin)), camera, lighting), camera)[24, 24, 0]
     half = np.linalg.norm((LAMPS[0] - TARGET)[:2]) / np.linalg.norm(LAMPS[0] - TARGET)
     tilt = np.sin(np.arcsin(half) / 2)
-    lobe = np.exp(-(tilt**2) / 2 / lights.FIBRE_WIDTH**2)
+    lobe = np.exp(-(tilt**2) / 2 / reflection.FIBRE_WIDTH**2)
     np.testing.assert_allclose(bright["along"] / bright["across"], lobe, atol=0.06)
 
 

@@ -12,7 +12,7 @@ from mmdefect.simulate.raster import Raster, Rendering
 from mmdefect.simulate.shapes import Mesh, blob, box
 from mmdefect.simulate.station import DISTANCE_MM, PANEL_MM, SOURCE_MM, station
 from mmdefect.simulate.tracer import World
-from mmdefect.simulate.xray import (
+from mmdefect.simulate.xray.radiograph import (
     DETECTOR_BLUR_PX,
     ELECTRONIC_COUNTS,
     FOCAL_SPOT_MM,
@@ -27,8 +27,8 @@ from mmdefect.simulate.xray import (
     scattered,
     smoothed,
 )
-from mmdefect.simulate.xray_rays import primary
-from mmdefect.simulate.xray_spectrum import HARD, SOFT, Spectrum, spectrum_for, volume
+from mmdefect.simulate.xray.rays import primary
+from mmdefect.simulate.xray.spectrum import HARD, SOFT, Spectrum, spectrum_for, volume
 
 GREY = Finish((0.5, 0.5, 0.5))
 CAMERA = station(120).cameras["xray"]

@@ -17,20 +17,20 @@ from numpy.typing import NDArray
 from mmdefect.errors import CardError
 from mmdefect.registration import Camera, Rig
 from mmdefect.simulate.body import Part, Planted
-from mmdefect.simulate.infrared import (
+from mmdefect.simulate.heat.infrared import (
     Heating,
     draw_bad_pixels,
     draw_heating,
     expose_infrared,
     render_infrared,
 )
-from mmdefect.simulate.points import Scanning, draw_scanning, expose_points, render_points
+from mmdefect.simulate.light.points import Scanning, draw_scanning, expose_points, render_points
+from mmdefect.simulate.light.rgb import Lighting, draw_lighting, expose_rgb, render_rgb
 from mmdefect.simulate.products import GOOD, kind_of, product_named
 from mmdefect.simulate.raster import Mask, Rendering
-from mmdefect.simulate.rgb import Lighting, draw_lighting, expose_rgb, render_rgb
 from mmdefect.simulate.station import SENSORS, station
 from mmdefect.simulate.tracer import World
-from mmdefect.simulate.xray import (
+from mmdefect.simulate.xray.radiograph import (
     Detector,
     Tube,
     draw_detector,

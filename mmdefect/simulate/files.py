@@ -20,7 +20,7 @@ from mmdefect.registration import write_rig
 from mmdefect.simulate.capture import Capture, draw_hardware
 from mmdefect.simulate.products import GOOD
 from mmdefect.simulate.station import station
-from mmdefect.simulate.xray import dark_frame, flat_frame
+from mmdefect.simulate.xray.radiograph import dark_frame, flat_frame
 
 CARD = "card.toml"
 KELVIN_PER_COUNT = 0.01

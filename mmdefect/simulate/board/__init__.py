@@ -1,0 +1,47 @@
+"""A populated circuit board under power: the product on which all four sensors have work to do.
+
+* What is seen from above: prints, residue, components. What stands up: their heights, the board's
+  bow. What works: heat. What is below: solder. No sensor has all of it.
+* Two kinds are inconsistent: heat where no component stands, and a capacitor in the wrong maker's
+  colours. Each sensor alone has seen the like on good boards.
+"""
+
+from mmdefect.simulate.board.assembly import (
+    dead_component,
+    displaced_component,
+    hot_spot,
+    missing_component,
+    null,
+    tilted_component,
+    warp,
+    wrong_component,
+    wrong_height,
+)
+from mmdefect.simulate.board.build import build
+from mmdefect.simulate.board.plan import draw
+from mmdefect.simulate.board.soldering import (
+    contamination,
+    misprint,
+    no_solder,
+    solder_bridge,
+    solder_void,
+)
+from mmdefect.simulate.body import Kind, Product
+
+KINDS = {
+    "contamination": Kind("surface", contamination),
+    "dead_component": Kind("subsurface", dead_component),
+    "displaced_component": Kind("structural", displaced_component),
+    "hot_spot": Kind("inconsistent", hot_spot),
+    "misprint": Kind("surface", misprint),
+    "missing_component": Kind("structural", missing_component),
+    "no_solder": Kind("internal", no_solder),
+    "null": Kind("null", null),
+    "solder_bridge": Kind("surface", solder_bridge),
+    "solder_void": Kind("internal", solder_void),
+    "tilted_component": Kind("geometric", tilted_component),
+    "warp": Kind("geometric", warp),
+    "wrong_component": Kind("structural", wrong_component),
+    "wrong_height": Kind("inconsistent", wrong_height),
+}
+BOARD = Product("board", "populated circuit board", draw, build, KINDS)

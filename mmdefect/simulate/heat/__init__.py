@@ -1,0 +1,1 @@
+"""What heat tells: how parts get warm, and what the infrared camera makes of it."""

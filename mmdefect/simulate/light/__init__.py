@@ -1,0 +1,1 @@
+"""What light tells: the colour camera and the structured-light scanner share one physics."""
