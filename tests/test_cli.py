@@ -221,7 +221,7 @@ def test_list_names_every_card_and_plug_in_in_a_line_a_kind():
     folders |= {"sensors": ROOT / "sensors", "fusion": ROOT / "fusion"}
     lines = run("list").stdout.splitlines()
     assert lines[:2] == ["cards      folder mvtec3d", "sensors    depth infrared points rgb xray"]
-    assert lines[2] == "features   builtin timm"
+    assert lines[2] == "features   builtin fpfh surface timm"
     for kind, line in zip(KINDS, lines[1:], strict=True):
         there = sorted(path.stem for path in folders[kind].glob("[!_]*.py"))
         assert line == f"{kind:<10} {' '.join(there)}"
@@ -268,7 +268,7 @@ def test_sensors_are_separated_by_commas(settings_of):
 
 WRONG = {
     "sonar=builtin": "mmdefect: --features names the sensor 'sonar'; the card has: rgb, points",
-    "rgb=dino": "mmdefect: no features named 'dino'; there are: builtin, timm",
+    "rgb=dino": "mmdefect: no features named 'dino'; there are: builtin, fpfh, surface, timm",
     "builtin?scale=2": "mmdefect: the features 'builtin.scale=2' cannot be made: .*'scale'",
     "builtin?stride": "mmdefect: the features 'builtin.stride' were given; NAME.:MODEL.* promised",
 }
