@@ -60,6 +60,9 @@ def simulate(
     layout: Annotated[
         str, typer.Option(help="station: four sensors and a rig file; mvtec3d: RGB and points.")
     ] = "station",
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes to share the work; 0: one a core.")
+    ] = 0,
 ) -> None:
     """Write the captures of a simulated station, with known defects."""
     from mmdefect.progress import progress_shown, track
@@ -75,6 +78,7 @@ def simulate(
             seed=seed,
             size=size,
             layout=layout,
+            workers=workers or os.cpu_count() or 1,
             track=track,
         )
     places = f"{shlex.quote(str(card))} {shlex.quote(str(out))}"

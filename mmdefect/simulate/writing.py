@@ -5,7 +5,11 @@ captures matters, and a run that was interrupted goes on where it stopped, to th
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -169,6 +173,7 @@ def simulate(
     seed: int = 0,
     size: int = 256,
     layout: str = "station",
+    workers: int = 1,
     track: Track | None = None,
 ) -> Path | str:
     """Write a made-up data set: products seen by four sensors.
@@ -193,6 +198,8 @@ def simulate(
         Rows and columns of the reference camera.
     layout : str
         ``station``: four sensors, each on its own grid; or ``mvtec3d``: colour and points.
+    workers : int
+        Processes that share the captures out; the files are the same for any number.
     track : Callable, optional
         Wraps the captures for a progress bar: called as ``track(captures, total, "simulating")``.
 
@@ -217,26 +224,50 @@ def simulate(
     write_truth(out, order.settings, captures)
     if layout == "station":
         write_station(out, seed=seed, size=size)
-    fresh = 0
+    jobs = order.jobs
+    todo = [job for job in jobs if not _is_there(job, order, out, captures)]
     try:
-        jobs = order.jobs
-        for job in (track or _all_of)(jobs, len(jobs), "simulating"):
-            if _make(job, order, out, captures):
-                fresh += 1
-                if fresh % TRUTH_EVERY == 0:
-                    write_truth(out, order.settings, captures)
+        with _shared_out(partial(_make, order=order, out=out), todo, workers) as entries:
+            waiting = set(todo)
+            for job in (track or _all_of)(jobs, len(jobs), "simulating"):
+                if job in waiting:
+                    captures[job.key] = next(entries)
+                    if len(captures) % TRUTH_EVERY == 0:
+                        write_truth(out, order.settings, captures)
     finally:
         write_truth(out, order.settings, captures)
     return write_card(out, order.command) if layout == "station" else layout
 
 
-def _make(job: Job, order: _Order, out: Path, captures: dict[str, Any]) -> bool:
-    """Write a capture that is not there yet; tell whether there was anything to do."""
+@contextmanager
+def _shared_out(
+    make: Callable[[Job], dict[str, Any]], jobs: list[Job], workers: int
+) -> Iterator[Iterator[dict[str, Any]]]:
+    """Make captures, in order, in this process or in several."""
+    if workers <= 1:
+        yield map(make, jobs)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        try:
+            yield pool.map(make, jobs)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _paths(job: Job, order: _Order, out: Path) -> dict[str, Path]:
+    """Say where a capture's files go."""
     split = "validation" if job.split == "calibration" else job.split
-    folder = out / job.product / split / job.kind
-    paths = frame_paths(order.layout, folder, job.number, job.kind)
-    if job.key in captures and all(path.exists() for path in paths.values()):
-        return False
+    return frame_paths(order.layout, out / job.product / split / job.kind, job.number, job.kind)
+
+
+def _is_there(job: Job, order: _Order, out: Path, captures: dict[str, Any]) -> bool:
+    """Tell whether a capture was made before."""
+    return job.key in captures and all(p.exists() for p in _paths(job, order, out).values())
+
+
+def _make(job: Job, *, order: _Order, out: Path) -> dict[str, Any]:
+    """Render and write a capture; give what is true about it."""
+    paths = _paths(job, order, out)
     capture = render_capture(
         job.product,
         job.kind,
@@ -248,5 +279,4 @@ def _make(job: Job, order: _Order, out: Path, captures: dict[str, Any]) -> bool:
         sensors=tuple(name for name in paths if name != "mask"),
     )
     write_frames(capture, order.layout, paths)
-    captures[job.key] = entry_of(capture)
-    return True
+    return entry_of(capture)
