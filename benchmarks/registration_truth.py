@@ -149,7 +149,7 @@ class Found:
     called: int
     rightly: int
     hidden: int
-    missed_by_edge: int
+    wrong_in_band: int
     coverage: float
 
 
@@ -223,9 +223,9 @@ def summary(founds: list[Found]) -> str:
     coverage = np.mean([found.coverage for found in founds])
     text = f"error median {median:.3f} px, 95 % {most:.3f} px, covers {coverage:.1%}"
     if hidden:
-        text += (
-            f"; occlusion precision {rightly / max(called, 1):.2%}, recall {rightly / hidden:.2%}"
-        )
+        wrong = np.mean([found.wrong_in_band for found in founds])
+        text += f"; occlusion precision {rightly / max(called, 1):.2%}"
+        text += f", recall {rightly / hidden:.2%}, {wrong:.0f} px wrong in the band left out"
     return text
 
 

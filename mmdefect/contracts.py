@@ -29,7 +29,12 @@ class Scenes(Protocol):
 
 
 class SensorAdapter(Protocol):
-    """Reads one kind of file into a frame, in its unit, NaN where the sensor was blind."""
+    """Reads one kind of file into a frame, in its unit, NaN where the sensor was blind.
+
+    An adapter some of whose options are files (a flat field, a mask of bad pixels) names those
+    options in a class attribute ``files``: paths below the data set's folder are handed to it
+    resolved, and their content becomes part of the manifest.
+    """
 
     modality: str
     suffixes: tuple[str, ...]

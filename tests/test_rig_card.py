@@ -10,7 +10,7 @@ from PIL import Image
 from mmdefect.cards import read_card
 from mmdefect.dataset import Dataset
 from mmdefect.errors import CardError
-from mmdefect.registration import Camera, Plane, Pose, Rig, write_rig
+from mmdefect.registration import Camera, Plane, Pose, Rig, read_rig, write_rig
 from mmdefect.scene import present_in, registered_in
 
 SIDE = 40
@@ -218,3 +218,15 @@ def test_another_rig_makes_another_manifest(cell, beside):
     path.write_text(path.read_text() + "\n# calibrated again\n")
     after = Dataset(card, root)
     assert after.manifest(after.captures("captures")) != told
+
+
+def test_the_documented_rig_file_is_read(tmp_path):
+    page = (Path(__file__).resolve().parents[1] / "docs/rig-file.md").read_text(encoding="utf-8")
+    example = next(b for b in page.split("```toml\n")[1:] if b.startswith("name ="))
+    (tmp_path / "rig.toml").write_text(example.split("```")[0])
+    rig = read_rig(tmp_path / "rig.toml")
+    assert rig.reference == "rgb"
+    assert list(rig.cameras) == ["rgb", "points", "xray"]
+    assert rig.cameras["xray"].through
+    aim = rig.cameras["points"].project(np.array([[0.0, 0.0, 450.0]]))
+    assert np.abs(aim - 400).max() < 20
