@@ -56,7 +56,8 @@ def plates(tmp_path_factory) -> Path:
 def simulated(tmp_path_factory) -> tuple[Path, Result, Result]:
     """The simulator's captures, evaluated: where, and what was printed."""
     place = tmp_path_factory.mktemp("rig")
-    made = run("simulate", place / "captures", "--train", 24, "--test", 7)
+    small = ("--product", "panel", "--train", 24, "--test", 7, "--size", 96, "--workers", 1)
+    made = run("simulate", place / "captures", *small)
     next_command = made.stdout.splitlines()[1].split()[1:]
     options = ("--features", "builtin", "--false-alarm", 0.12, "--out", place / "out")
     return place, made, run(*next_command, *options)
@@ -70,21 +71,23 @@ def test_what_simulate_proposes_next_runs_and_is_clean(simulated):
     assert made.exit_code == DONE
     captures = place / "captures"
     assert made.stdout == (
-        f"wrote 31 captures; next:\n  mmdefect evaluate {captures / 'card.toml'} {captures}\n"
+        f"wrote the captures below {captures}; next:\n"
+        f"  mmdefect evaluate {captures / 'card.toml'} {captures}\n"
     )
     assert judged.exit_code == DONE, judged.stderr
     assert judged.stderr == ""
     assert judged.stdout.endswith(
         f"report:  {place / 'out/report.html'}\nresults: {place / 'out/results.json'}\n"
     )
-    for sensor in ("rgb", "points", "infrared", "fused"):
+    for sensor in ("rgb", "points", "infrared", "xray", "fused"):
         assert re.search(rf"panel +{sensor} +3\+4 ", judged.stdout)
 
 
 def test_results_json_has_every_field_and_no_nan(simulated):
     place, _, _ = simulated
     results = strict_json(place / "out/results.json")
-    assert [row["sensor"] for row in results["rows"]] == ["rgb", "points", "infrared", "fused"]
+    sensors = ["rgb", "points", "infrared", "xray", "fused"]
+    assert [row["sensor"] for row in results["rows"]] == sensors
     for row in results["rows"]:
         assert set(row) >= set(FIELDS)
         assert (row["category"], row["n_good"], row["n_defect"]) == ("panel", 3, 4)
@@ -108,13 +111,13 @@ def test_results_json_tells_what_it_was_made_with(simulated):
     results = strict_json(place / "out/results.json")
     assert results["schema"] == 1
     assert results["mmdefect"] == __version__
-    sensors = ("rgb", "points", "infrared")
+    sensors = ("rgb", "points", "infrared", "xray")
     assert results["settings"]["features"] == dict.fromkeys(sensors, "builtin")
     assert results["settings"]["false_alarm"] == results["false_alarm"] == 0.12
     assert results["splits"] == {"panel": {"fit": 16, "calibration": 8, "test": 7}}
     assert results["smallest_false_alarm"] == {"panel": pytest.approx(1 / 9)}
     assert re.fullmatch("[0-9a-f]{64}", results["manifest"]["panel"])
-    assert results["card"]["name"] == "simulated-panel"
+    assert results["card"]["name"] == "simulated-station"
     assert set(results["versions"]) >= {"python", "numpy", "torch"}
     assert results["refused"] == results["notes"] == []
     assert str(place) not in json.dumps(results)

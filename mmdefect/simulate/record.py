@@ -51,7 +51,7 @@ def _wording(settings: dict[str, Any]) -> str:
     """Put settings into words."""
     return " ".join(
         f"{name}={'+'.join(value) or 'all' if isinstance(value, list) else value}"
-        for name, value in settings.items()
+        for name, value in sorted(settings.items())
     )
 
 
