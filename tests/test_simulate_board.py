@@ -24,7 +24,7 @@ from mmdefect.simulate.raster import Raster
 from mmdefect.simulate.station import station
 from mmdefect.simulate.tracer import World
 
-SEEDS = range(20)
+SEEDS = range(8)
 REACH_MM = 2.5
 
 

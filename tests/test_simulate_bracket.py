@@ -24,7 +24,7 @@ from mmdefect.simulate.station import DISTANCE_MM, station
 from mmdefect.simulate.tracer import World
 
 KINDS = sorted(BRACKET.kinds)
-SEEDS = range(20)
+SEEDS = range(8)
 
 
 def drawn(seed: int) -> Bracket:

@@ -27,7 +27,7 @@ from mmdefect.simulate.station import DISTANCE_MM, station
 from mmdefect.simulate.tracer import World
 
 KINDS = sorted(PANEL.kinds)
-SEEDS = range(20)
+SEEDS = range(8)
 WHOLE = ("warp",)
 
 

@@ -259,10 +259,13 @@ class Kind:
         ``inconsistent`` (each sensor alone sees a good part) or ``null`` (planted, of size 0).
     plant : callable
         From a random generator and the good part's plan to the planted defect.
+    share : float, 1
+        How often it occurs among the product's defects, in proportion.
     """
 
     group: str
     plant: Callable[[np.random.Generator, Any], Planted]
+    share: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from mmdefect.errors import CardError
 from mmdefect.simulate.body import Product
 from mmdefect.simulate.capture import render_capture
@@ -72,8 +74,7 @@ def plan(
     train, calibration : int
         Good captures to learn from and to calibrate on.
     test : int
-        Captures to be judged: about 40 % good, the rest shared evenly by the kinds of defect,
-        the first kinds taking what is left over.
+        Captures to be judged: about 40 % good, the rest in proportion to the kinds' shares.
     kinds : sequence of str
         The kinds of defect; all but the null defect when empty.
 
@@ -85,10 +86,11 @@ def plan(
     chosen = list(kinds) or shown_kinds(product)
     every = [GOOD, *product.kinds]
     good = round(GOOD_SHARE * test)
-    each, over = divmod(test - good, len(chosen))
+    shares = [product.kinds[kind].share for kind in chosen]
+    ends = np.rint(np.cumsum([0.0, *shares]) / sum(shares) * (test - good)).astype(int)
     jobs = [Job(product.name, "train", GOOD, n, n) for n in range(train)]
     jobs += [Job(product.name, "calibration", GOOD, n, n) for n in range(calibration)]
-    counts = [good, *(each + (k < over) for k in range(len(chosen)))]
+    counts = [good, *np.diff(ends).tolist()]
     for kind, count in zip([GOOD, *chosen], counts, strict=True):
         place = every.index(kind)
         jobs += [Job(product.name, "test", kind, n, n * len(every) + place) for n in range(count)]

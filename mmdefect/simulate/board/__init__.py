@@ -29,19 +29,19 @@ from mmdefect.simulate.board.soldering import (
 from mmdefect.simulate.body import Kind, Product
 
 KINDS = {
-    "contamination": Kind("surface", contamination),
-    "dead_component": Kind("subsurface", dead_component),
-    "displaced_component": Kind("structural", displaced_component),
-    "hot_spot": Kind("inconsistent", hot_spot),
-    "misprint": Kind("surface", misprint),
-    "missing_component": Kind("structural", missing_component),
+    "contamination": Kind("surface", contamination, share=0.5),
+    "dead_component": Kind("subsurface", dead_component, share=4),
+    "displaced_component": Kind("structural", displaced_component, share=2),
+    "hot_spot": Kind("inconsistent", hot_spot, share=0.5),
+    "misprint": Kind("surface", misprint, share=0.5),
+    "missing_component": Kind("structural", missing_component, share=4),
     "no_solder": Kind("internal", no_solder),
     "null": Kind("null", null),
-    "solder_bridge": Kind("surface", solder_bridge),
+    "solder_bridge": Kind("surface", solder_bridge, share=0.5),
     "solder_void": Kind("internal", solder_void),
     "tilted_component": Kind("geometric", tilted_component),
-    "warp": Kind("geometric", warp),
-    "wrong_component": Kind("structural", wrong_component),
-    "wrong_height": Kind("inconsistent", wrong_height),
+    "warp": Kind("geometric", warp, share=0.5),
+    "wrong_component": Kind("structural", wrong_component, share=2),
+    "wrong_height": Kind("inconsistent", wrong_height, share=0.5),
 }
 BOARD = Product("board", "populated circuit board", draw, build, KINDS)

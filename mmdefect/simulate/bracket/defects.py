@@ -253,14 +253,14 @@ def _printed_dot(rng: np.random.Generator, plan: Bracket) -> Planted:
 
 KINDS = {
     "burr": Kind("geometric", _burr),
-    "dent": Kind("geometric", _dent),
+    "dent": Kind("geometric", _dent, share=2),
     "displaced_hole": Kind("structural", _displaced_hole),
     "missing_insert": Kind("structural", _missing_insert),
     "null": Kind("null", _null),
-    "porosity": Kind("internal", _porosity),
+    "porosity": Kind("internal", _porosity, share=2),
     "printed_dot": Kind("inconsistent", _printed_dot),
     "scratch": Kind("surface", _scratch),
     "stain": Kind("surface", _stain),
-    "void": Kind("internal", _void),
+    "void": Kind("internal", _void, share=2),
     "wrong_insert": Kind("structural", _wrong_insert),
 }

@@ -45,7 +45,7 @@ SPECULAR = 0.82
 EMISSIVITY = 0.12
 _EDGE_SLOPE = 0.75
 _LASER = Finish((0.11, 0.11, 0.12), roughness=0.5, specular=0.05, emissivity=0.55)
-_BLACK = Finish((0.004, 0.004, 0.004), roughness=0.6, specular=0.004, emissivity=EMISSIVITY)
+_BLACK = Finish((0.018, 0.018, 0.018), roughness=0.6, specular=0.01, emissivity=EMISSIVITY)
 _OIL = Finish((0.17, 0.125, 0.07), roughness=0.22, specular=0.06, emissivity=0.80)
 _TORN = Finish((0.95, 0.95, 0.95), roughness=0.40, specular=0.90, metal=1.0, emissivity=0.15)
 

@@ -32,16 +32,19 @@ STAIN_STRENGTH = (0.2, 1.0)
 SCRATCH_LENGTH_MM = (8.0, 25.0)
 SCRATCH_WIDTH_MM = (0.08, 0.24)
 SCRATCH_DEPTH_MM = (0.010, 0.030)
-DENT_MM = (6.0, 13.0)
-DENT_DEPTH_MM = (0.2, 0.7)
+IMPACT_MM = (6.0, 13.0)
+IMPACT_DEPTH_MM = (0.15, 0.5)
+IMPACT_PARTED = (0.7, 1.2)
+IMPACT_PLY_MM = (0.5, 1.4)
 WARP_MM = (0.5, 1.2)
 WARP_SHOWS_MM = 0.15
 DELAMINATION_MM = (4.0, 14.0)
 DELAMINATION_DEPTH_MM = (0.5, 1.5)
 GAP_MM = (0.020, 0.100)
-INCLUSION_MM = (1.5, 5.0)
+INCLUSION_MM = (2.5, 8.0)
 INCLUSION_THICKNESS_MM = (0.04, 0.15)
-INCLUSION_DEPTH_MM = (2.2, 3.4)
+INCLUSION_DEPTH_MM = (0.7, 1.8)
+INCLUSION_GAP_MM = (0.015, 0.050)
 INCLUSION_MATERIALS = ("copper", "steel", "titanium")
 LABEL_SHIFT_MM = (1.2, 5.0)
 LABEL_TURN_DEG = 6.0
@@ -91,20 +94,27 @@ def _scratch(rng: np.random.Generator, plan: Panel) -> Planted:
     return _planted(replace(plan, scratches=(scratch,)), scratch.extent, scratch.sizes)
 
 
-def _dented(rng: np.random.Generator, plan: Panel, scale: float) -> Planted:
-    """Press a smooth bowl into the laminate, so many times as deep as drawn."""
-    dent = _ground(plan).dent(rng, DENT_MM, DENT_DEPTH_MM, scale)
-    return _planted(replace(plan, dents=(dent,)), dent.extent, dent.sizes)
+def _struck(rng: np.random.Generator, plan: Panel, scale: float) -> Planted:
+    """Strike the laminate, so many times as hard as drawn: a shallow bowl, plies parted below."""
+    dent = _ground(plan).dent(rng, IMPACT_MM, IMPACT_DEPTH_MM, scale)
+    parted, depth = between(rng, IMPACT_PARTED), between(rng, IMPACT_PLY_MM)
+    gap = between(rng, GAP_MM)
+    below = Delamination(LAMINATE, dent.place.x, dent.place.y, parted * dent.diameter, depth, gap)
+    return _planted(
+        replace(plan, dents=(dent,), delaminations=(below,) if scale else ()),
+        dent.extent,
+        {**dent.sizes, "parted_mm": scale * parted * dent.diameter, "ply_mm": depth},
+    )
 
 
-def _dent(rng: np.random.Generator, plan: Panel) -> Planted:
-    """Press a smooth bowl into the laminate; no fibre breaks."""
-    return _dented(rng, plan, 1.0)
+def _impact(rng: np.random.Generator, plan: Panel) -> Planted:
+    """Strike the laminate: barely to be seen from above, parted below."""
+    return _struck(rng, plan, 1.0)
 
 
 def _null(rng: np.random.Generator, plan: Panel) -> Planted:
-    """Plant a dent of no depth, through the same code."""
-    return _dented(rng, plan, 0.0)
+    """Strike it with no force, through the same code."""
+    return _struck(rng, plan, 0.0)
 
 
 def _warp(rng: np.random.Generator, plan: Panel) -> Planted:
@@ -138,13 +148,13 @@ def _delamination(rng: np.random.Generator, plan: Panel) -> Planted:
 
 
 def _inclusion(rng: np.random.Generator, plan: Panel) -> Planted:
-    """Leave a scrap of metal foil between two deep plies."""
+    """Leave a scrap of metal foil between two plies, which do not bond to it."""
     across, thick = between(rng, INCLUSION_MM), between(rng, INCLUSION_THICKNESS_MM)
     depth = between(rng, INCLUSION_DEPTH_MM)
     material = str(rng.choice(INCLUSION_MATERIALS))
     x, y = _ground(plan).place(rng, across / 2 + MARGIN_MM)
     angles = np.sort(np.arange(6) * np.pi / 3 + rng.uniform(-0.4, 0.4, 6))
-    slim = between(rng, (0.5, 1.0))
+    slim, gap = between(rng, (0.5, 1.0)), between(rng, INCLUSION_GAP_MM)
     corners = [(across / 2 * cos(a), slim * across / 2 * sin(a)) for a in angles]
     turn = float(rng.uniform(0, np.pi))
     scrap = Body("scrap", *prism(corners, -thick, 0.0), material, _HIDDEN, host=LAMINATE)
@@ -156,7 +166,13 @@ def _inclusion(rng: np.random.Generator, plan: Panel) -> Planted:
         return np.hypot(along, aside / slim) < across / 2
 
     return _planted(
-        replace(plan, flaws=(scrap,)),
+        replace(
+            plan,
+            flaws=(scrap,),
+            delaminations=(
+                Delamination(LAMINATE, x, y, across * float(np.sqrt(slim)), depth, gap),
+            ),
+        ),
         extent,
         {"width_mm": across, "thickness_mm": thick, "depth_mm": depth},
         ("scrap",),
@@ -214,9 +230,9 @@ def _printed_pad(rng: np.random.Generator, plan: Panel) -> Planted:
 
 
 KINDS = {
-    "delamination": Kind("subsurface", _delamination),
-    "dent": Kind("geometric", _dent),
-    "inclusion": Kind("internal", _inclusion),
+    "delamination": Kind("subsurface", _delamination, share=2),
+    "impact": Kind("geometric", _impact, share=2),
+    "inclusion": Kind("internal", _inclusion, share=2),
     "misplaced_label": Kind("structural", _misplaced_label),
     "missing_fastener": Kind("structural", _missing_fastener),
     "null": Kind("null", _null),

@@ -38,7 +38,7 @@ SOAKED = 0.35
 _PAPER = Finish((0.52, 0.53, 0.50), roughness=0.40, specular=0.04, emissivity=0.91)
 _INK = Finish((0.03, 0.03, 0.035), roughness=0.35, specular=0.04, emissivity=0.905)
 _GLUE = Finish((0.075, 0.070, 0.055), roughness=0.25, specular=0.045, emissivity=0.905)
-_HAZE = Finish((0.115, 0.098, 0.066), roughness=0.45, specular=0.035, emissivity=0.915)
+_HAZE = Finish((0.115, 0.098, 0.066), roughness=0.45, specular=0.035, emissivity=0.96)
 _WHITENED = Finish((0.30, 0.30, 0.29), roughness=0.6, specular=0.04, emissivity=0.91)
 
 
