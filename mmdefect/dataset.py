@@ -12,11 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
+from mmdefect.boxes import EDGES
 from mmdefect.captures import Capture, Refusal, check_stems, find_captures
 from mmdefect.cards import Card, read_card
 from mmdefect.errors import CardError
+from mmdefect.learnable import learnable
 from mmdefect.provenance import Digests
 from mmdefect.reading import FrameReader
 from mmdefect.registration import to_scene
@@ -54,7 +57,7 @@ class Dataset:
         self.card = card if isinstance(card, Card) else read_card(card)
         self.root = Path(root)
         self.refused: list[Refusal] = []
-        self.notes: list[str] = []
+        self.notes: list[str] = list(self.card.notes)
         self._digests = Digests(self.root)
         self._reader = FrameReader(self.card, self.root, self.refused)
         self._wanted = self._check_wanted(sensors)
@@ -81,6 +84,7 @@ class Dataset:
         for category in self.categories:
             check_stems(category, self.captures(category))
             self._note_lacking(category)
+            self._note_series(category)
 
     def __repr__(self) -> str:
         """Tell what is there."""
@@ -165,7 +169,7 @@ class Dataset:
             name: self._reader.blank(name, size) if frame is None else frame
             for name, frame in read.items()
         }
-        return to_scene(
+        scene = to_scene(
             frames,
             reference=self.reference(capture.category),
             registered=[name for name in self.card.registered if read.get(name) is not None],
@@ -180,6 +184,24 @@ class Dataset:
                 "label": capture.label,
             },
         ).assign_coords(grid=("sensor", self._grids(capture.category)))
+        if capture.boxes is not None and self._masks_fit(capture):
+            edges = np.array(capture.boxes, dtype=np.float64).reshape(-1, len(EDGES))
+            scene = scene.assign_coords(edge=list(EDGES)).assign(boxes=(("box", "edge"), edges))
+        margin = self.card.truth.good_pixels
+        if margin is not None and capture.label == "defect" and capture.split != "test":
+            scene = learnable(scene, margin)
+        return scene
+
+    def teaches(self, capture: Capture) -> bool:
+        """Tell whether a capture outside the test split can be learnt from.
+
+        Good parts can; defective ones where the card says so and it is known where they are
+        defective.
+        """
+        if capture.label == "good":
+            return True
+        marked = capture.mask is not None or bool(capture.boxes)
+        return self.card.truth.good_pixels is not None and marked and self._masks_fit(capture)
 
     def _masks_fit(self, capture: Capture) -> bool:
         """Tell whether masks, which are drawn on the card's reference, are on the scene's grid."""
@@ -281,6 +303,20 @@ class Dataset:
                 self.notes.append(
                     f"{category}: {lacking} of {len(captures)} captures have no {name} frame"
                 )
+
+
+    def _note_series(self, category: str) -> None:
+        """Tell which parts are on both sides of the split."""
+        sides: dict[str, set[bool]] = {}
+        for capture in self.captures(category):
+            if capture.series:
+                sides.setdefault(capture.series, set()).add(capture.split == "test")
+        both = sorted(series for series, found in sides.items() if len(found) > 1)
+        if both:
+            self.notes.append(
+                f"{category}: captures of {', '.join(both[:3])} are both learnt from and tested; "
+                "one part cannot be both: results are those of a known part"
+            )
 
 
 @dataclass(frozen=True)

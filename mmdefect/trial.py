@@ -135,7 +135,9 @@ class Trial:
         train = self.dataset.captures(self.category, "train")
         extra = self.dataset.captures(self.category, "calibration")
         test = self.dataset.captures(self.category, "test")
-        good, extra_good = ([c for c in group if c.label == "good"] for group in (train, extra))
+        good, extra_good = (
+            [c for c in group if self.dataset.teaches(c)] for group in (train, extra)
+        )
         unused = len(train) + len(extra) - len(good) - len(extra_good)
         if unused:
             self._note(f"{unused} defective captures outside the test split are not learnt from")
