@@ -90,8 +90,8 @@ def _rows(path: Path, name: str) -> list[dict[str, str]]:
             "into the data set's folder, or take 'table' out of the card's [assign]"
         ) from error
     if not rows or not {"image", "split"} <= set(rows[0]) or None in rows[0].values():
+        found = ", ".join(map(str, rows[0] if rows else ()))
         raise CardError(
-            f"the split table {name!r} has the columns {', '.join(map(str, rows[0] if rows else ()))}"
-            "; image and split were promised"
+            f"the split table {name!r} has the columns {found}; image and split were promised"
         )
     return rows

@@ -101,7 +101,12 @@ def _row(words: list[str], columns: Sequence[str], origin: float, where: str) ->
             f"{where} is no box ({' '.join(words)[:60]}); is the order of the columns another?"
         )
     top, left = named["top"] - origin, named["left"] - origin
-    return int(named["frame"]), (top, left, named["bottom"] - origin + 1, named["right"] - origin + 1)
+    return int(named["frame"]), (
+        top,
+        left,
+        named["bottom"] - origin + 1,
+        named["right"] - origin + 1,
+    )
 
 
 def frame_number(capture: str) -> int | None:

@@ -100,7 +100,7 @@ class Card:
     splits: dict[str, tuple[str, ...]] = field(default_factory=dict)
     registered: tuple[str, ...] = ()
     mask_folders: tuple[str, ...] = ()
-    truth: Truth = Truth()
+    truth: Truth = field(default_factory=Truth)
     notes: tuple[str, ...] = ()
     pad: bool = False
 

@@ -304,7 +304,6 @@ class Dataset:
                     f"{category}: {lacking} of {len(captures)} captures have no {name} frame"
                 )
 
-
     def _note_series(self, category: str) -> None:
         """Tell which parts are on both sides of the split."""
         sides: dict[str, set[bool]] = {}

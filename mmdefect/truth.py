@@ -5,7 +5,7 @@ lists, or their splits in a table, say so here, and so do those without a single
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mmdefect.assign import Assign
@@ -36,7 +36,7 @@ class Truth:
     """
 
     labels: str = LABELS_FROM[0]
-    assign: Assign = Assign()
+    assign: Assign = field(default_factory=Assign)
     box_columns: tuple[str, ...] = COLUMNS
     box_origin: float = 1.0
     good_pixels: float | None = None
@@ -63,9 +63,14 @@ def read_truth(written: Mapping[str, Any], where: str) -> Truth:
     """
     boxes, labels = written.get("boxes", {}), written.get("labels", LABELS_FROM[0])
     if labels not in LABELS_FROM:
-        raise CardError(f"card {where!r}: labels is {labels!r}; there are: {', '.join(LABELS_FROM)}")
+        raise CardError(
+            f"card {where!r}: labels is {labels!r}; there are: {', '.join(LABELS_FROM)}"
+        )
     margin = written.get("learn", {}).get("good_pixels")
-    globs = {role: _texts(v, f"[assign] {role}", where) for role, v in written.get("assign", {}).items()}
+    globs = {
+        role: _texts(paths, f"[assign] {role}", where)
+        for role, paths in written.get("assign", {}).items()
+    }
     (table,) = globs.pop("table", ("",))[:1]
     return Truth(
         labels=labels,

@@ -78,7 +78,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
     "a slip in a card": (
         lambda place: read_card(written(place, 'base = "folder"\nsensor = 1')),
         "has the key 'sensor'",
-        "there are: base, frames, good, licence,",
+        "there are: assign, base, boxes, frames, good,",
         "",
     ),
     "a unit that nobody converts": (
