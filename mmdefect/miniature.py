@@ -91,7 +91,7 @@ class _Laid:
         """Find a series that the card puts into a split."""
         assign = self._card.truth.assign
         patterns = [pattern for patterns in assign.globs.values() for pattern in patterns]
-        words = re.findall(r"\w+", " ".join(patterns))
+        words: list[str] = re.findall(r"\w+", " ".join(patterns))
         for name in [*words, *(f"S{number}" for number in range(100))]:
             slot = Slot(self._category, "", "", "000", self._sensor, name)
             if assign.splits(root, {}).of(self._card.layout.path(slot, ".png")) == split:

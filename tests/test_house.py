@@ -48,6 +48,7 @@ FLOORS = {
     "dataset": 7,
     "inspection": 6,
     "results": 6,
+    "marked": 7,
     "trial": 8,
     "evaluate": 9,
     "cli": 10,

@@ -18,7 +18,7 @@ from typing import Any
 from mmdefect.report.card import clean
 from mmdefect.report.colors import COLOR_MAPS, css_gradient
 from mmdefect.report.groups import GROUPS, group_of
-from mmdefect.report.numbers import COLUMNS, KIND_COLUMNS, Column, figure, parts
+from mmdefect.report.numbers import KIND_COLUMNS, Column, columns_of, figure, parts
 from mmdefect.report.tables import headline, made_with, refusal
 
 Row = dict[str, Any]
@@ -110,7 +110,7 @@ def _opening(results: Row, counts: Counter[str]) -> str:
         f'<p class="headline">{clean(headline(results))}</p>\n{_tally(counts)}</header>\n'
         f"{_listed('Notes', 'notes', [str(note) for note in results['notes']])}"
         f"{_listed('Refused', 'refused', [refusal(one) for one in results['refused']])}"
-        f"{_table('Results', results['rows'], COLUMNS)}"
+        f"{_table('Results', results['rows'], columns_of(results['rows']))}"
         f"{_table('Per kind of defect', results['rows_per_kind'], KIND_COLUMNS)}"
         f"{_LEGEND}"
     )

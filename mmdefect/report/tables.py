@@ -6,14 +6,25 @@ column, and one with brackets must not colour the console.
 
 from typing import TYPE_CHECKING, Any
 
-from mmdefect.report.numbers import COLUMNS, KIND_COLUMNS, UNKNOWN, Column, figure, parts, percent
+from mmdefect.report.numbers import (
+    KIND_COLUMNS,
+    UNKNOWN,
+    Column,
+    columns_of,
+    figure,
+    parts,
+    percent,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 Row = dict[str, Any]
 
-_ON_CONSOLE = ("image_auroc", "pixel_auroc", "aupro_30", "recall", "fpr", "seconds_per_capture")
+_ON_CONSOLE = (
+    "image_auroc", "pixel_auroc", "aupro_30", "recall", "fpr", "box_recall",
+    "false_boxes_per_frame", "seconds_per_capture",
+)  # fmt: skip
 _NAME = 20
 
 
@@ -55,7 +66,7 @@ def markdown_tables(results: Row) -> str:
         with.
     """
     blocks = [f"# {_plain(results['card']['title'] or results['card']['name'])}"]
-    blocks += [_plain(headline(results)), _markdown(results["rows"], COLUMNS)]
+    blocks += [_plain(headline(results)), _markdown(results["rows"], columns_of(results["rows"]))]
     if results["rows_per_kind"]:
         blocks += [
             "## Per kind of defect",
@@ -91,7 +102,7 @@ def console_table(results: Row) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    chosen = [column for column in COLUMNS if column.key in _ON_CONSOLE]
+    chosen = [column for column in columns_of(results["rows"]) if column.key in _ON_CONSOLE]
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
