@@ -143,6 +143,27 @@ class Dataset:
         """Give captures as scenes that are read when they are gone through."""
         return CaptureScenes(self, list(captures))
 
+    def frames(
+        self, capture: Capture, sensors: Sequence[str] | None = None
+    ) -> dict[str, xr.DataArray]:
+        """Read a capture's frames, each on its own grid, nothing resampled and nothing padded.
+
+        Parameters
+        ----------
+        capture : Capture
+        sensors : sequence of str, optional
+            Read these only.
+
+        Returns
+        -------
+        dict of str to DataArray (…, y, x), float32
+            By sensor; one that is missing or refused is not in it.
+        """
+        wanted = self.sensors(capture.category) if sensors is None else sensors
+        others = self.captures(capture.category)
+        read = {name: self._reader.frame(capture, name, others, pad=False) for name in wanted}
+        return {name: frame for name, frame in read.items() if frame is not None}
+
     def scene(self, capture: Capture) -> xr.Dataset:
         """Read one capture.
 

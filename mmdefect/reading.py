@@ -108,7 +108,7 @@ class FrameReader:
         return (max(h for h, _ in sizes), max(w for _, w in sizes)) if sizes else None
 
     def frame(
-        self, capture: Capture, name: str, captures: Sequence[Capture]
+        self, capture: Capture, name: str, captures: Sequence[Capture], *, pad: bool = True
     ) -> xr.DataArray | None:
         """Read a frame of the size its sensor has in this category.
 
@@ -119,6 +119,8 @@ class FrameReader:
             The sensor.
         captures : sequence of Capture
             All of the category.
+        pad : bool
+            Whether to pad the frame where the card says so.
 
         Returns
         -------
@@ -128,6 +130,8 @@ class FrameReader:
         frame = self._read(capture, name)
         if frame is None:
             return None
+        if self.card.pad and not pad:
+            return frame
         found, usual = (frame.sizes["y"], frame.sizes["x"]), self.size(name, captures)
         if usual is not None and self.card.pad:
             return frame.pad(y=(0, usual[0] - found[0]), x=(0, usual[1] - found[1]))

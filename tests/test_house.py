@@ -49,6 +49,7 @@ FLOORS = {
     "inspection": 6,
     "results": 6,
     "marked": 7,
+    "doctor": 8,
     "trial": 8,
     "evaluate": 9,
     "cli": 10,
