@@ -8,8 +8,8 @@ pixels, but hardly their averages; another part, or the same part put down again
 * Every frame leaves a hash and a signature of 32 × 32 numbers in a temporary file.
 * Candidates are pairs whose signatures deviate alike from the mean of their sensor's; they are
   read again and compared pixel by pixel.
-* Where pictures are mostly noise, averages agree by themselves; so what is left after averaging
-  must be smaller than between two independent pictures of that noise.
+* Where unrelated pictures hardly differ by more than that either, agreement says nothing: there a
+  copy must share the noise as well.
 """
 
 import hashlib
@@ -28,16 +28,19 @@ from mmdefect.progress import track
 SIDE = 32
 LIKE = 0.9
 TOLERANCE = 0.01
-INDEPENDENT = 1.1
+TELLING = 5.0
+SHARED_NOISE = 0.15
 MOST_CANDIDATES = 1000
 _BLUR = 3.0
 _KNOWN = 0.95
 _BLOCK = 512
 _PARTNERS = 3
 _LEAST_FOR_MEAN = 6
+_UNRELATED = 8
 _RECORD = np.dtype([("sign", np.float16, (SIDE * SIDE,)), ("digest", "S16"), ("index", np.int32)])
 
-Read = Callable[[Capture, str], NDArray[np.floating] | None]
+Floats = NDArray[np.floating]
+Read = Callable[[Capture, str], Floats | None]
 
 
 class Pair(NamedTuple):
@@ -137,43 +140,111 @@ class CopiesCheck:
         pairs = _equal(records)
         known = {(pair.one, pair.other) for pair in pairs}
         near = [pair for pair in _alike(records) if pair not in known][:MOST_CANDIDATES]
+        telling = bool(near) and self._usual_difference(records["index"]) > TELLING * TOLERANCE
         for one, other in track(near, len(near), f"confirming copies of {self.sensor}"):
-            pictures = [self._read(self._captures[index], self.sensor) for index in (one, other)]
-            if pictures[0] is not None and pictures[1] is not None and same(*pictures):
+            pictures = self._pictures(one, other)
+            if pictures is not None and same(*pictures, telling=telling):
                 pairs.append(Pair(one, other, exact=False))
         return sorted(pairs)
 
+    def _pictures(self, one: int, other: int) -> tuple[Floats, Floats] | None:
+        """Read two frames again."""
+        first, second = (self._read(self._captures[i], self.sensor) for i in (one, other))
+        return None if first is None or second is None else (first, second)
 
-def same(one: NDArray[np.floating], other: NDArray[np.floating]) -> bool:
+    def _usual_difference(self, there: NDArray[np.integer]) -> float:
+        """Tell by how much of their span pictures differ that have nothing to do with each other.
+
+        The median over a few drawn pairs; 0 where there are too few.
+        """
+        rng = np.random.default_rng(len(there))
+        found = []
+        for _ in range(_UNRELATED):
+            one, other = rng.choice(there, size=2, replace=False).tolist()
+            pictures = self._pictures(one, other)
+            if pictures is not None and pictures[0].shape == pictures[1].shape:
+                found.append(largest_difference(*pictures))
+        return float(np.median(found)) if len(there) >= _LEAST_FOR_MEAN and found else 0.0
+
+
+def same(one: Floats, other: Floats, *, telling: bool = False) -> bool:
     """Tell whether two pictures are the same but for noise or compression.
 
     Parameters
     ----------
     one, other : float array (y, x)
         NaN where blind.
+    telling : bool
+        Whether unrelated pictures differ far more than the tolerance; else the noise must be
+        shared too.
 
     Returns
     -------
     bool
     """
-    from scipy.ndimage import gaussian_filter
-
     if one.shape != other.shape:
         return False
     known = np.isfinite(one) & np.isfinite(other)
     if known.sum() < _KNOWN * max(np.isfinite(one).sum(), np.isfinite(other).sum(), 1):
         return False
-    middle = np.median(one[known])
-    first, second = (
-        np.where(known, picture, middle).astype(np.float64) for picture in (one, other)
-    )
-    span = float(np.ptp(np.quantile(first[known], [0.001, 0.999])))
-    difference = first - second
-    smooth = gaussian_filter(difference, _BLUR)
-    if span <= 0 or float(np.abs(smooth).max()) > TOLERANCE * span:
+    if largest_difference(one, other) > TOLERANCE:
         return False
-    own = [float(np.std(picture - gaussian_filter(picture, _BLUR))) for picture in (first, second)]
-    return float(np.std(difference - smooth)) <= INDEPENDENT * min(own)
+    return telling or shared_noise(one, other) >= SHARED_NOISE
+
+
+def largest_difference(one: Floats, other: Floats) -> float:
+    """Give the largest difference of two pictures after averaging over a few pixels.
+
+    Parameters
+    ----------
+    one, other : float array (y, x)
+        Of one shape; NaN where blind.
+
+    Returns
+    -------
+    float
+        As a share of what the first spans, from its 0.1 % to its 99.9 % quantile; infinite when
+        it spans nothing.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    known = np.isfinite(one) & np.isfinite(other)
+    if not known.any():
+        return float("inf")
+    span = float(np.ptp(np.quantile(one[known], [0.001, 0.999])))
+    difference = np.where(known, one.astype(np.float64) - other, 0.0)
+    largest = float(np.abs(gaussian_filter(difference, _BLUR)).max())
+    return largest / span if span > 0 else float("inf")
+
+
+def shared_noise(one: Floats, other: Floats) -> float:
+    """Correlate the noise of two pictures, where the part itself is even.
+
+    Parameters
+    ----------
+    one, other : float array (y, x)
+        Of one shape; NaN where blind.
+
+    Returns
+    -------
+    float
+        Between −1 and 1; 1 where neither has any noise.
+    """
+    from scipy.ndimage import gaussian_filter, gaussian_gradient_magnitude
+
+    known = np.isfinite(one) & np.isfinite(other)
+    middle = np.median(one[known])
+    pictures = [np.where(known, picture, middle).astype(np.float64) for picture in (one, other)]
+    slope = gaussian_gradient_magnitude(pictures[0] + pictures[1], _BLUR)
+    even = known & (slope <= np.median(slope[known]))
+    noises = []
+    for picture in pictures:
+        noise = (picture - gaussian_filter(picture, _BLUR))[even]
+        limit = 4 * float(np.median(np.abs(noise)))
+        noise = np.clip(noise, -limit, limit) if limit > 0 else noise
+        noises.append(noise - noise.mean())
+    power = float(np.sqrt((noises[0] ** 2).sum() * (noises[1] ** 2).sum()))
+    return float((noises[0] * noises[1]).sum()) / power if power > 0 else 1.0
 
 
 def signature(values: NDArray[np.floating]) -> NDArray[np.float16]:

@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from mmdefect.doctor.findings import DOUBTFUL, GOOD_TO_KNOW, WRONG, Finding, Seen, plane
 
 LEAST_SHIFT = 1.0
-GRAVE_SHIFT = 2.0
-LEAST_QUALITY = 8.0
+GRAVE_SHARE = 0.01
+LEAST_QUALITY = 10.0
 AGREEMENT = 1.0
 _REACH = 24
 _MOST_SIDE = 512
 _WHITENING = 0.7
+_EDGES = (0.8, 0.995)
 
 
 class RegistrationCheck:
@@ -46,6 +47,7 @@ class RegistrationCheck:
         self._surfaces = np.zeros((2, side, side))
         self._counts = [0, 0]
         self._scale = 1.0
+        self._side = 0
 
     def look(self, seen: Seen) -> None:
         """Add the capture's correlation to its half."""
@@ -68,6 +70,7 @@ class RegistrationCheck:
         from mmdefect.registration import resample
 
         height, width = one.sizes["y"], one.sizes["x"]
+        self._side = min(height, width)
         self._scale = max(1.0, max(height, width) / _MOST_SIDE)
         size = round(height / self._scale), round(width / self._scale)
         if min(size) < 4 * _REACH // 3:
@@ -109,7 +112,7 @@ class RegistrationCheck:
         length = float(np.hypot(down, right))
         if length >= LEAST_SHIFT:
             yield self._told(
-                WRONG if length >= GRAVE_SHIFT else DOUBTFUL,
+                WRONG if length >= GRAVE_SHARE * self._side else DOUBTFUL,
                 f"{self.sensor} lies {down:+.1f} px down and {right:+.1f} px right of "
                 f"{self.reference} (quality {quality:.0f})",
                 "maps of registered sensors are fused pixel by pixel: evidence meets in the wrong "
@@ -154,21 +157,18 @@ def correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> np.nd
 
 
 def _edges(picture: NDArray[np.floating]) -> np.ndarray | None:
-    """Take the magnitude of the gradient, compressed, free of holes and of the frame's border."""
-    from scipy.ndimage import binary_dilation, gaussian_filter, gaussian_gradient_magnitude
+    """Take the strong gradients, bounded, free of the frame's border; holes are filled first."""
+    from scipy.ndimage import distance_transform_edt, gaussian_filter, gaussian_gradient_magnitude
 
     blind = ~np.isfinite(picture)
     if blind.all():
         return None
-    filled = np.where(blind, np.nanmedian(picture), picture).astype(np.float64)
-    edges = gaussian_gradient_magnitude(filled, 1.0)
-    edges[binary_dilation(blind, iterations=4)] = 0
-    usual = np.quantile(edges, 0.9)
-    if usual <= 0:
-        usual = edges.max()
-    if usual <= 0:
+    nearest = distance_transform_edt(blind, return_distances=False, return_indices=True)
+    edges = gaussian_gradient_magnitude(picture[tuple(nearest)].astype(np.float64), 1.5)
+    low, high = np.quantile(edges, _EDGES)
+    if high <= low:
         return None
-    edges = np.minimum(edges / usual, 3.0)
+    edges = np.clip((edges - low) / (high - low), 0, 1)
     edges -= gaussian_filter(edges, 8.0)
     window = np.outer(np.hanning(edges.shape[0]), np.hanning(edges.shape[1]))
     return np.asarray(edges * window)
