@@ -192,7 +192,7 @@ def _role(word: str) -> str:
 
 
 def _pattern(path: PurePosixPath, used: dict[str, set[str]]) -> tuple[str, str]:
-    """Write a path's pattern, and what it leads to: a camera where only splits or kinds are named."""
+    """Write a path's pattern, and what it leads to: a camera where only splits are named."""
     target, pieces = "", []
     free: list[int] = []
     has_kind = has_split = False

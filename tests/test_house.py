@@ -50,6 +50,7 @@ FLOORS = {
     "results": 6,
     "marked": 7,
     "propose": 6,
+    "published": 5,
     "doctor": 8,
     "commands": 9,
     "trial": 8,
