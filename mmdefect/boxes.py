@@ -142,6 +142,23 @@ def box_mask(boxes: Iterable[Box], size: tuple[int, int]) -> np.ndarray:
     return mask
 
 
+def with_boxes(scene: xr.Dataset, boxes: Iterable[Box]) -> xr.Dataset:
+    """Write boxes down in a scene.
+
+    Parameters
+    ----------
+    scene : Dataset
+    boxes : iterable of Box
+
+    Returns
+    -------
+    Dataset
+        With ``boxes`` (box, edge), float64, pixels of the reference; edges as in ``EDGES``.
+    """
+    edges = np.array(list(boxes), dtype=np.float64).reshape(-1, len(EDGES))
+    return scene.assign_coords(edge=list(EDGES)).assign(boxes=(("box", "edge"), edges))
+
+
 def boxes_of(scene: xr.Dataset) -> list[Box] | None:
     """Give a scene's boxes.
 

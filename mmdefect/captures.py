@@ -288,3 +288,23 @@ def check_stems(category: str, captures: Sequence[Capture]) -> None:
         f"{seen[1]!r} like {other!r}; the frames of one capture must have one name, or say with "
         "--sensors which sensor to use"
     )
+
+
+def series_on_both_sides(captures: Sequence[Capture]) -> list[str]:
+    """Name the parts that are both learnt from and tested.
+
+    Parameters
+    ----------
+    captures : sequence of Capture
+        Of one category.
+
+    Returns
+    -------
+    list of str
+        Sorted names of series.
+    """
+    sides: dict[str, set[bool]] = {}
+    for capture in captures:
+        if capture.series:
+            sides.setdefault(capture.series, set()).add(capture.split == "test")
+    return sorted(series for series, found in sides.items() if len(found) > 1)

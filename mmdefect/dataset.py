@@ -12,11 +12,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import xarray as xr
 
-from mmdefect.boxes import EDGES
-from mmdefect.captures import Capture, Refusal, check_stems, find_captures
+from mmdefect.boxes import with_boxes
+from mmdefect.captures import (
+    Capture,
+    Refusal,
+    check_stems,
+    find_captures,
+    series_on_both_sides,
+)
 from mmdefect.cards import Card, read_card
 from mmdefect.errors import CardError
 from mmdefect.learnable import learnable
@@ -84,7 +89,12 @@ class Dataset:
         for category in self.categories:
             check_stems(category, self.captures(category))
             self._note_lacking(category)
-            self._note_series(category)
+            both = series_on_both_sides(self.captures(category))
+            if both:
+                self.notes.append(
+                    f"{category}: captures of {', '.join(both[:3])} are both learnt from and "
+                    "tested; results are those of a known part"
+                )
 
     def __repr__(self) -> str:
         """Tell what is there."""
@@ -206,19 +216,14 @@ class Dataset:
             },
         ).assign_coords(grid=("sensor", self._grids(capture.category)))
         if capture.boxes is not None and self._masks_fit(capture):
-            edges = np.array(capture.boxes, dtype=np.float64).reshape(-1, len(EDGES))
-            scene = scene.assign_coords(edge=list(EDGES)).assign(boxes=(("box", "edge"), edges))
+            scene = with_boxes(scene, capture.boxes)
         margin = self.card.truth.good_pixels
         if margin is not None and capture.label == "defect" and capture.split != "test":
             scene = learnable(scene, margin)
         return scene
 
     def teaches(self, capture: Capture) -> bool:
-        """Tell whether a capture outside the test split can be learnt from.
-
-        Good parts can; defective ones where the card says so and it is known where they are
-        defective.
-        """
+        """Tell whether a capture can be learnt from: good parts, and good pixels if so wished."""
         if capture.label == "good":
             return True
         marked = capture.mask is not None or bool(capture.boxes)
@@ -324,19 +329,6 @@ class Dataset:
                 self.notes.append(
                     f"{category}: {lacking} of {len(captures)} captures have no {name} frame"
                 )
-
-    def _note_series(self, category: str) -> None:
-        """Tell which parts are on both sides of the split."""
-        sides: dict[str, set[bool]] = {}
-        for capture in self.captures(category):
-            if capture.series:
-                sides.setdefault(capture.series, set()).add(capture.split == "test")
-        both = sorted(series for series, found in sides.items() if len(found) > 1)
-        if both:
-            self.notes.append(
-                f"{category}: captures of {', '.join(both[:3])} are both learnt from and tested; "
-                "one part cannot be both: results are those of a known part"
-            )
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,8 @@ class Layout:
             By placeholder, of the first pattern; empty tuples where every word is taken, an empty
             dict where no pattern leads there.
         """
-        pattern = self._frames.get(target, self._frames.get(ANY, ("",)))[0]
+        any_sensor = () if target == BOXES else self._frames.get(ANY, ())
+        pattern = next(iter(self._frames.get(target, any_sensor)), "")
         return {
             name: tuple(words.split("|")) if words else ()
             for name, words in PLACEHOLDER.findall(pattern)

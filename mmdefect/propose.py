@@ -113,6 +113,8 @@ def _best_known(root: Path) -> tuple[Card, int, int] | None:
         frames = sum(len(capture.frames) + (capture.mask is not None) for capture in captures)
         if not captures or frames < _PLACED * (frames + len(unplaced)):
             continue
+        if any(_stem(PurePosixPath(capture.name + ".png"))[1] for capture in captures):
+            continue  # names end with a sensor's word: those are several frames of one capture
         sensors = {sensor for capture in captures for sensor in capture.frames}
         complete = len(sensors & set(card.promised)) / max(len(card.promised), 1)
         specific = name not in ("folder", "mvtec_ad", "mpdd")

@@ -7,7 +7,7 @@ test without good parts still prints numbers.
 from collections import Counter
 from collections.abc import Iterator
 
-from mmdefect.captures import Capture
+from mmdefect.captures import Capture, series_on_both_sides
 from mmdefect.dataset import Dataset
 from mmdefect.doctor.findings import DOUBTFUL, GOOD_TO_KNOW, MOST_NAMED, WRONG, Finding
 from mmdefect.inspection import divide
@@ -168,11 +168,7 @@ def series_findings(dataset: Dataset, category: str) -> Iterator[Finding]:
             "keep each on one side of the split, as the card does",
             len(sides),
         )
-    both = [
-        series
-        for series, found in sorted(sides.items())
-        if len({split == "test" for split, _ in found}) > 1
-    ]
+    both = series_on_both_sides(dataset.captures(category))
     if both:
         yield Finding(
             WRONG,

@@ -237,6 +237,9 @@ def shared_noise(one: Floats, other: Floats) -> float:
     pictures = [np.where(known, picture, middle).astype(np.float64) for picture in (one, other)]
     slope = gaussian_gradient_magnitude(pictures[0] + pictures[1], _BLUR)
     even = known & (slope <= np.median(slope[known]))
+    rim = int(3 * _BLUR)  # where averages reach over the border
+    if min(even.shape) > 4 * rim:
+        even[:rim] = even[-rim:] = even[:, :rim] = even[:, -rim:] = False
     noises = []
     for picture in pictures:
         noise = (picture - gaussian_filter(picture, _BLUR))[even]
