@@ -255,6 +255,10 @@ class Dataset:
             else f"{category!r} has no frame"
         )
 
+    def own_size(self, capture: Capture) -> tuple[int, int] | None:
+        """Give the reference frame's height and width before padding; None without padding."""
+        return self._reader.own_size(capture, self.reference(capture.category))
+
     def manifest(self, captures: Iterable[Capture]) -> str:
         """Hash which files with which content were used (SHA-256)."""
         return self._digests.manifest(captures)

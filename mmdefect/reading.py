@@ -98,6 +98,10 @@ class FrameReader:
             self._sizes[key] = votes.most_common(1)[0][0] if votes else None
         return self._sizes[key]
 
+    def own_size(self, capture: Capture, name: str) -> tuple[int, int] | None:
+        """Give the size a frame has before it is padded; None where the card does not pad."""
+        return self._own.get(capture.frames[name]) if name in capture.frames else None
+
     def _largest(self, name: str, captures: Sequence[Capture]) -> tuple[int, int] | None:
         """Find the largest height and width; remember each frame's own."""
         for capture in captures:

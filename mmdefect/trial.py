@@ -205,7 +205,7 @@ class Trial:
             )
             defect = scene["defect"].values if "defect" in scene else None
             unknown += defect is None
-            spill.put(index, maps.astype(np.float32), defect)
+            spill.put(index, maps.astype(np.float32), defect, self.dataset.own_size(capture))
             record = _record(capture, prediction, seconds)
             if not self.knows_good:
                 refer_all(record)

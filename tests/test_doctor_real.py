@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from mmdefect.doctor import DOUBTFUL, WRONG, Examination, examine
+from mmdefect.dataset import Dataset
+from mmdefect.doctor import DOUBTFUL, GOOD_TO_KNOW, Examination, examine
+from mmdefect.doctor.contents import series_findings
 
 
 def told(found: Examination, check: str, category: str = "") -> str:
@@ -68,20 +70,19 @@ def test_cracks_everywhere_dark_scenes_and_coarse_depth_are_found(shared_folder:
     assert "in steps of about 0.49 mm" in told(found, "steps")
     assert "hold no measurement" in told(found, "invalid")
     assert not told(found, "copies")
-    as_folder = examine("folder", shared_folder / "data" / "crack-rgbdt", sensors=["rgb"])
-    assert "60 captures under good have a mask that marks a defect" in told(as_folder, "truth")
-    assert not as_folder.is_fit_for_training
 
 
 def test_gdxrays_series_boxes_and_the_doubled_weld_are_found(shared_folder: Path) -> None:
-    found = examine("gdxray", shared_folder / "data" / "gdxray")
-    series = told(found, "series")
-    assert "C0001: 72 defect (train)" in series
-    assert "C0047: 12 defect (test), 60 good (test)" in series
-    assert not [f for f in found.findings if f.check == "series" and f.severity == WRONG]
+    root = shared_folder / "data" / "gdxray"
+    (series,) = series_findings(Dataset("gdxray", root), "Castings")
+    assert "C0001: 72 defect (train)" in series.what
+    assert "C0047: 12 defect (test), 60 good (test)" in series.what
+    assert series.severity == GOOD_TO_KNOW
+    found = examine("gdxray", root, categories=["Welding"])
     copies = told(found, "copies", "Welding")
     assert "W0001_0000.png, which is left out, is the same file as" in copies
     assert "W0001_0001.png" in copies
     assert "xray is in relative units" in told(found, "units")
     files = [f for f in found.findings if f.check == "files" and f.severity == DOUBTFUL]
     assert any("neither a mask nor a box list" in f.what for f in files)
+    assert "no good part to learn from" in told(found, "split")
