@@ -7,7 +7,7 @@ truth are masks and box lists read, because a part without a label has no place.
 
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -308,3 +308,30 @@ def series_on_both_sides(captures: Sequence[Capture]) -> list[str]:
         if capture.series:
             sides.setdefault(capture.series, set()).add(capture.split == "test")
     return sorted(series for series, found in sides.items() if len(found) > 1)
+
+
+def notes_on(captures: Sequence[Capture], sensors: Iterable[str]) -> list[str]:
+    """Tell what a reader of results should know: sensors that lack, parts on both sides.
+
+    Parameters
+    ----------
+    captures : sequence of Capture
+        Of one category.
+    sensors : iterable of str
+
+    Returns
+    -------
+    list of str
+    """
+    category, notes = captures[0].category, []
+    for name in sensors:
+        lacking = sum(name not in capture.frames for capture in captures)
+        if lacking:
+            notes.append(f"{category}: {lacking} of {len(captures)} captures have no {name} frame")
+    both = series_on_both_sides(captures)
+    if both:
+        notes.append(
+            f"{category}: captures of {', '.join(both[:3])} are both learnt from and tested; "
+            "results are those of a known part"
+        )
+    return notes

@@ -20,7 +20,7 @@ from mmdefect.captures import (
     Refusal,
     check_stems,
     find_captures,
-    series_on_both_sides,
+    notes_on,
 )
 from mmdefect.cards import Card, read_card
 from mmdefect.errors import CardError
@@ -88,13 +88,7 @@ class Dataset:
             )
         for category in self.categories:
             check_stems(category, self.captures(category))
-            self._note_lacking(category)
-            both = series_on_both_sides(self.captures(category))
-            if both:
-                self.notes.append(
-                    f"{category}: captures of {', '.join(both[:3])} are both learnt from and "
-                    "tested; results are those of a known part"
-                )
+            self.notes += notes_on(self.captures(category), self.sensors(category))
 
     def __repr__(self) -> str:
         """Tell what is there."""
@@ -323,16 +317,6 @@ class Dataset:
 
     def _folders(self) -> list[str]:
         return [folder for name in self._wanted for folder in self.card.sensors[name].folders]
-
-    def _note_lacking(self, category: str) -> None:
-        """Tell how many captures lack a sensor."""
-        captures = self.captures(category)
-        for name in self.sensors(category):
-            lacking = sum(name not in capture.frames for capture in captures)
-            if lacking:
-                self.notes.append(
-                    f"{category}: {lacking} of {len(captures)} captures have no {name} frame"
-                )
 
 
 @dataclass(frozen=True)
