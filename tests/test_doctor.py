@@ -302,3 +302,18 @@ def test_every_kind_of_card_can_be_examined(name: str, tmp_path: Path) -> None:
     assert found.as_json()["findings"]
     wrong = {f.check for f in found.findings if f.severity == WRONG}
     assert wrong == ({"files"} if name == "real3d_ad" else set())
+
+
+def test_memory_does_not_grow_with_the_number_of_captures(tmp_path: Path) -> None:
+    import tracemalloc
+
+    peaks = []
+    for count in (12, 72):
+        root = tmp_path / str(count)
+        write_miniature(read_card("mvtec3d"), root, train=count, test=6, side=96)
+        tracemalloc.start()
+        examine("mvtec3d", root)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    frames = 60 * 2 * 3 * 96 * 96 * 4  # what 60 more captures would hold
+    assert peaks[1] - peaks[0] < 0.1 * frames
