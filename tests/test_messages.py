@@ -72,7 +72,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
     "a card's name": (
         lambda place: read_card("sonar"),
         "no card 'sonar'",
-        "there are: folder, mvtec3d",
+        "there are: crack_rgbdt, eyecandies, folder,",
         'or give the path of a TOML file (for your own captures: base = "folder")',
     ),
     "a slip in a card": (
