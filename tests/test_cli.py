@@ -221,7 +221,8 @@ def test_list_names_every_card_and_plug_in_in_a_line_a_kind():
     folders |= {"sensors": ROOT / "sensors", "fusion": ROOT / "fusion"}
     lines = run("list").stdout.splitlines()
     assert lines[:2] == [
-        "cards      crack_rgbdt eyecandies folder gdxray mpdd mulsen mvtec3d mvtec_ad real3d_ad visa",
+        "cards      crack_rgbdt eyecandies folder gdxray mpdd mulsen mvtec3d mvtec_ad real3d_ad "
+        "visa",
         "sensors    depth infrared points rgb xray",
     ]
     assert lines[2] == "features   builtin timm"
