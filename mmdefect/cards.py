@@ -9,7 +9,6 @@
 The path grammar is in ``mmdefect.layout``; every field is described in ``datasets/README.md``.
 """
 
-import re
 import tomllib
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from mmdefect.errors import CardError
-from mmdefect.layout import ANY, MASK, PLACEHOLDERS, SPLITS, Layout
+from mmdefect.layout import ANY, BOXES, MASK, PLACEHOLDER, PLACEHOLDERS, SPLITS, Layout
+from mmdefect.truth import Truth, read_truth
 
 _MOST_BASES = 8
 _BACKGROUNDS = ("keep", "plane")
-_RESERVED = {"any", "axis", "color", "defect", "energy", "fused", "grid", "mask", "sensor", "valid"}
+_RESERVED = set(
+    "any axis boxes color defect edge energy fused grid learn mask sensor valid".split()
+)
 _KEYS = {
     "": {
         "base",
@@ -30,13 +32,21 @@ _KEYS = {
         "licence",
         "source",
         "good",
+        "labels",
+        "notes",
         "splits",
+        "assign",
         "frames",
+        "boxes",
         "sensors",
         "rig",
+        "learn",
     },
     "splits": set(SPLITS),
-    "rig": {"file", "reference", "registered", "mask_folders", "background"},
+    "assign": {*SPLITS, "table"},
+    "boxes": {"columns", "origin"},
+    "rig": {"file", "reference", "registered", "mask_folders", "background", "pad"},
+    "learn": {"good_pixels"},
 }
 
 
@@ -78,6 +88,12 @@ class Card:
         Folder names that hold masks, for patterns with ``{sensor}``.
     background : str
         ``plane`` when pixels of the plane behind the part shall be not valid, else ``keep``.
+    truth : Truth
+        Where labels and splits come from, how boxes are written, what defective parts teach.
+    notes : tuple of str
+        What a reader of every result on these data should know.
+    pad : bool
+        Whether frames of several sizes are padded, as blind, to the largest.
     """
 
     name: str
@@ -94,6 +110,9 @@ class Card:
     rig: str = ""
     folder: Path = Path()
     background: str = "keep"
+    truth: Truth = field(default_factory=Truth)
+    notes: tuple[str, ...] = ()
+    pad: bool = False
 
     @property
     def promised(self) -> tuple[str, ...]:
@@ -130,9 +149,11 @@ def card_names() -> list[str]:
     Examples
     --------
     >>> card_names()
-    ['folder', 'mvtec3d']
+    ['crack_rgbdt', 'eyecandies', 'folder', 'gdxray', 'mpdd', 'mulsen', 'mvtec3d', 'mvtec_ad', \
+'real3d_ad', 'visa']
     """
-    return sorted(file.stem for file in card_folder().glob("*.toml"))
+    files = card_folder().glob("*.toml")
+    return sorted(file.stem for file in files if "." not in file.stem)
 
 
 def read_card(name: str | Path) -> Card:
@@ -200,12 +221,11 @@ def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 def _card(written: dict[str, Any], where: str) -> Card:
     """Check a parsed card and make it."""
     _known(written, _KEYS[""], where)
-    for table in ("splits", "frames", "sensors", "rig"):
+    for table in ("splits", "assign", "frames", "boxes", "sensors", "rig", "learn"):
         if not isinstance(written.get(table, {}), dict):
             raise CardError(f"card {where!r}: [{table}] must be a table")
+        _known(written.get(table, {}), _KEYS.get(table, ANY), f"{where}: [{table}]")
     splits, rig = written.get("splits", {}), written.get("rig", {})
-    _known(splits, _KEYS["splits"], f"{where}: [splits]")
-    _known(rig, _KEYS["rig"], f"{where}: [rig]")
     sensors = {
         name: _sensor(name, entry, where) for name, entry in written.get("sensors", {}).items()
     }
@@ -232,19 +252,29 @@ def _card(written: dict[str, Any], where: str) -> Card:
         rig=_texts(rig.get("file", ""), "[rig] file", where)[0],
         folder=card_folder() if where in card_names() else Path(where).parent,
         background=_background(rig.get("background", "keep"), where),
+        notes=_texts(written.get("notes", ()), "notes", where),
+        truth=read_truth(written, where),
+        pad=_flag(rig.get("pad", False), "[rig] pad", where),
     )
     _check_names(card, where)
     _check_patterns(card, where)
     return card
 
 
-def _known(table: dict[str, Any], known: set[str], where: str) -> None:
+def _known(table: dict[str, Any], known: set[str] | str, where: str) -> None:
     """Refuse keys that nobody reads: they are usually a slip of the pen."""
-    unknown = sorted(set(table) - known)
+    unknown = [] if known == ANY else sorted(set(table) - set(known))
     if unknown:
         raise CardError(
             f"card {where!r} has the key {unknown[0]!r}; there are: {', '.join(sorted(known))}"
         )
+
+
+def _flag(value: Any, what: str, where: str) -> bool:
+    """Take true or false."""
+    if not isinstance(value, bool):
+        raise CardError(f"card {where!r}: {what} is {value!r}; true or false was promised")
+    return value
 
 
 def _texts(value: Any, what: str, where: str) -> tuple[str, ...]:
@@ -287,7 +317,7 @@ def _check_names(card: Card, where: str) -> None:
         )
     spoken = {card.reference: "[rig] reference"} if card.reference else {}
     spoken |= dict.fromkeys(card.registered, "[rig] registered")
-    spoken |= dict.fromkeys(set(card.frames) - {ANY, MASK}, "[frames]")
+    spoken |= dict.fromkeys(set(card.frames) - {ANY, MASK, BOXES}, "[frames]")
     for name, place in spoken.items():
         if name not in card.sensors:
             raise CardError(
@@ -300,9 +330,10 @@ def _check_patterns(card: Card, where: str) -> None:
     """Refuse patterns that cannot name a capture, or hold unknown placeholders."""
     for key, patterns in card.frames.items():
         for pattern in patterns:
-            used = re.findall(r"\{(\w*)\}", pattern)
-            unknown = sorted(set(used) - PLACEHOLDERS)
-            if unknown or "capture" not in used or len(set(used)) != len(used):
+            used = [name for name, _ in PLACEHOLDER.findall(pattern)]
+            unknown = set(used) - PLACEHOLDERS or pattern.count("{") != len(used)
+            named = "capture" in used or key == BOXES
+            if unknown or not named or len(set(used)) != len(used):
                 raise CardError(
                     f"card {where!r}: pattern {pattern!r} of {key!r} must hold {{capture}} and "
                     f"may hold, once each, {', '.join(sorted(PLACEHOLDERS))}"

@@ -13,6 +13,8 @@ from typing import Annotated
 import typer
 
 from mmdefect import __version__
+from mmdefect.commands.card import card as propose_card
+from mmdefect.commands.doctor import doctor
 from mmdefect.errors import MmdefectError
 
 app = typer.Typer(
@@ -22,6 +24,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.command(name="doctor")(doctor)
+app.command(name="card")(propose_card)
 
 DONE, REFUSALS, NOTHING_DONE = 0, 1, 2
 _WIDTH = 120

@@ -14,10 +14,18 @@ from pathlib import Path
 
 import xarray as xr
 
-from mmdefect.captures import Capture, Refusal, check_stems, find_captures
+from mmdefect.boxes import with_boxes
+from mmdefect.captures import (
+    Capture,
+    Refusal,
+    check_stems,
+    find_captures,
+    notes_on,
+)
 from mmdefect.cards import Card, read_card
 from mmdefect.errors import CardError
 from mmdefect.geometry.removal import without_background
+from mmdefect.learnable import learnable
 from mmdefect.provenance import Digests
 from mmdefect.reading import FrameReader
 from mmdefect.registration import to_scene
@@ -56,7 +64,7 @@ class Dataset:
         self.card = card if isinstance(card, Card) else read_card(card)
         self.root = Path(root)
         self.refused: list[Refusal] = []
-        self.notes: list[str] = []
+        self.notes: list[str] = list(self.card.notes)
         self._digests = Digests(self.root)
         self._reader = FrameReader(self.card, self.root, self.refused)
         self._wanted = self._check_wanted(sensors)
@@ -90,7 +98,7 @@ class Dataset:
             )
         for category in self.categories:
             check_stems(category, self.captures(category))
-            self._note_lacking(category)
+            self.notes += notes_on(self.captures(category), self.sensors(category))
 
     def __repr__(self) -> str:
         """Tell what is there."""
@@ -154,6 +162,27 @@ class Dataset:
         """Give captures as scenes that are read when they are gone through."""
         return CaptureScenes(self, list(captures))
 
+    def frames(
+        self, capture: Capture, sensors: Sequence[str] | None = None
+    ) -> dict[str, xr.DataArray]:
+        """Read a capture's frames, each on its own grid, nothing resampled and nothing padded.
+
+        Parameters
+        ----------
+        capture : Capture
+        sensors : sequence of str, optional
+            Read these only.
+
+        Returns
+        -------
+        dict of str to DataArray (…, y, x), float32
+            By sensor; one that is missing or refused is not in it.
+        """
+        wanted = self.sensors(capture.category) if sensors is None else sensors
+        others = self.captures(capture.category)
+        read = {name: self._reader.frame(capture, name, others, pad=False) for name in wanted}
+        return {name: frame for name, frame in read.items() if frame is not None}
+
     def scene(self, capture: Capture) -> xr.Dataset:
         """Read one capture.
 
@@ -203,7 +232,21 @@ class Dataset:
                 "label": capture.label,
             },
         ).assign_coords(grid=("sensor", [grids[name] for name in sensors]))
-        return without_background(scene) if self.card.background == "plane" else scene
+        if self.card.background == "plane":
+            scene = without_background(scene)
+        if capture.boxes is not None and self._masks_fit(capture):
+            scene = with_boxes(scene, capture.boxes)
+        margin = self.card.truth.good_pixels
+        if margin is not None and capture.label == "defect" and capture.split != "test":
+            scene = learnable(scene, margin)
+        return scene
+
+    def teaches(self, capture: Capture) -> bool:
+        """Tell whether a capture can be learnt from: good parts, and good pixels if so wished."""
+        if capture.label == "good":
+            return True
+        marked = capture.mask is not None or bool(capture.boxes)
+        return self.card.truth.good_pixels is not None and marked and self._masks_fit(capture)
 
     def _masks_fit(self, capture: Capture) -> bool:
         """Tell whether masks, which are drawn on the card's reference, are on the scene's grid."""
@@ -234,6 +277,10 @@ class Dataset:
             if refused
             else f"{category!r} has no frame"
         )
+
+    def own_size(self, capture: Capture) -> tuple[int, int] | None:
+        """Give the reference frame's height and width before padding; None without padding."""
+        return self._reader.own_size(capture, self.reference(capture.category))
 
     def manifest(self, captures: Iterable[Capture]) -> str:
         """Hash which files with which content were used (SHA-256), the rig's and flats included."""
@@ -300,16 +347,6 @@ class Dataset:
 
     def _folders(self) -> list[str]:
         return [folder for name in self._wanted for folder in self.card.sensors[name].folders]
-
-    def _note_lacking(self, category: str) -> None:
-        """Tell how many captures lack a sensor."""
-        captures = self.captures(category)
-        for name in self.sensors(category):
-            lacking = sum(name not in capture.frames for capture in captures)
-            if lacking:
-                self.notes.append(
-                    f"{category}: {lacking} of {len(captures)} captures have no {name} frame"
-                )
 
 
 @dataclass(frozen=True)

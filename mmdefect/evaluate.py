@@ -13,6 +13,7 @@ from mmdefect.captures import Refusal
 from mmdefect.cards import Card
 from mmdefect.dataset import Dataset
 from mmdefect.errors import CardError, MmdefectError
+from mmdefect.published import beside_ours, read_published
 from mmdefect.report import markdown_tables, mistake_rank, write_page
 from mmdefect.results import Row, header, write_json
 from mmdefect.trial import Settings, Trial
@@ -122,6 +123,8 @@ def _tell(results: Row, dataset: Dataset) -> None:
 
 def _write_report(results: Row, folder: Path, pictures: Mapping[str, Path]) -> None:
     """Write the JSON, the Markdown and the page, mistakes first."""
+    published = read_published(results["card"]["name"])
+    results["published"] = beside_ours(published, results["rows"], results["manifest"])
     ordered = sorted(results["captures"], key=mistake_rank)
     shown = ordered[:_MOST_PICTURES]
     if len(ordered) > len(shown):

@@ -1,8 +1,9 @@
 """The path grammar of data sets: from a path to a capture's place, and back.
 
-A pattern is a path with placeholders ``{category} {split} {kind} {sensor} {capture}``; a part in
-square brackets may be absent; without a file ending every ending is taken. Patterns are kept by
-what they lead to: a sensor's name, ``mask``, or ``any`` for patterns that hold ``{sensor}``.
+A pattern is a path with placeholders ``{category} {split} {kind} {sensor} {series} {capture}``; a
+part in square brackets may be absent; without a file ending every ending is taken. A placeholder
+may list the words it takes: ``{category:Castings|Welds}``. Patterns are kept by what they lead to:
+a sensor's name, ``mask``, ``boxes`` or ``any`` for patterns that hold ``{sensor}``.
 The first that fits counts, but a reading in which a kind has no sensor's name goes before one in
 which it has: "color" is a kind of defect as often as a camera's folder. Names of splits are
 reserved.
@@ -13,9 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-MASK, ANY = "mask", "any"
+MASK, BOXES, ANY = "mask", "boxes", "any"
 SPLITS = ("train", "calibration", "test")
-PLACEHOLDERS = {"category", "split", "kind", "sensor", "capture"}
+PLACEHOLDERS = {"category", "split", "kind", "sensor", "series", "capture"}
+PLACEHOLDER = re.compile(r"\{(\w*)(?::([^{}]*))?\}")
 
 
 class Slot(NamedTuple):
@@ -26,6 +28,7 @@ class Slot(NamedTuple):
     kind: str
     capture: str
     target: str
+    series: str = ""
 
 
 class Layout:
@@ -88,9 +91,31 @@ class Layout:
             category=parts.get("category") or root_name,
             split=self._roles.get(split, split),
             kind=parts.get("kind", ""),
-            capture=parts["capture"],
+            capture=parts.get("capture", ""),
             target=key if key != ANY else self._targets[parts["sensor"]],
+            series=parts.get("series", ""),
         )
+
+    def places(self, target: str) -> dict[str, tuple[str, ...]]:
+        """Tell which placeholders lead to a target, and the words each is bound to.
+
+        Parameters
+        ----------
+        target : str
+            A sensor's name, ``mask`` or ``boxes``.
+
+        Returns
+        -------
+        dict of str to tuple of str
+            By placeholder, of the first pattern; empty tuples where every word is taken, an empty
+            dict where no pattern leads there.
+        """
+        any_sensor = () if target == BOXES else self._frames.get(ANY, ())
+        pattern = next(iter(self._frames.get(target, any_sensor)), "")
+        return {
+            name: tuple(words.split("|")) if words else ()
+            for name, words in PLACEHOLDER.findall(pattern)
+        }
 
     def _oddity(self, slot: Slot) -> int:
         """Rank a reading: a kind that goes by the name of a sensor or of masks is unlikely."""
@@ -118,7 +143,7 @@ class Layout:
             "split": next(iter(self._splits.get(slot.split, [slot.split]))),
             "sensor": next(iter(self._folders.get(slot.target, [slot.target]))),
         }
-        path = re.sub(r"[\[\]]", "", pattern).format(**words)
+        path = PLACEHOLDER.sub(lambda found: words[found[1]], re.sub(r"[\[\]]", "", pattern))
         return path if PurePosixPath(pattern).suffix else path + suffix
 
     def _expression(self, pattern: str) -> str:
@@ -128,14 +153,18 @@ class Layout:
         groups = {
             "category": free,
             "kind": free,
+            "series": free,
             "capture": r"[^/]+?",
             "split": "|".join(map(re.escape, self._roles)),
             "sensor": "|".join(map(re.escape, self._targets)),
         }
-        marks = {"[": "(?:", "]": ")?"} | {
-            f"{{{name}}}": rf"(?P<{name}>{body})" for name, body in groups.items()
-        }
-        pieces = re.split(r"(\{\w+\}|\[|\])", pattern)
-        written = "".join(marks.get(piece, re.escape(piece)) for piece in pieces)
+        written = ""
+        for piece in re.split(r"(\{[^{}]+\}|\[|\])", pattern):
+            found = PLACEHOLDER.fullmatch(piece)
+            if found is not None:
+                bound = "|".join(map(re.escape, (found[2] or "").split("|")))
+                written += rf"(?P<{found[1]}>{bound or groups[found[1]]})"
+            else:
+                written += {"[": "(?:", "]": ")?"}.get(piece, re.escape(piece))
         ending = "" if PurePosixPath(pattern).suffix else r"\.[A-Za-z0-9]+"
         return written + ending + r"\Z"

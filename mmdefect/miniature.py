@@ -5,6 +5,7 @@ data set. The parts are a textured plate with a bright disc; a defective one has
 sensor sees. Physics is the business of ``mmdefect.simulate``.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mmdefect.cards import Card, SensorEntry
-from mmdefect.layout import MASK, Slot
+from mmdefect.layout import BOXES, MASK, SPLITS, Slot
 
 _SIDE = 48
 
@@ -47,19 +48,61 @@ def write_miniature(
     wanted += [("test", "patch", test // 2)]
     if "calibration" in card.splits:
         wanted.append(("calibration", "good", train // 3))
+    laid = _Laid(card, root)
+    laid = _Laid(card, root)
     for number, (split, kind, count) in enumerate(wanted):
+        first = 0 if laid.named_apart else number * max(train, test)
         for index in range(count):
             rng = np.random.default_rng([seed, number, index])
-            slot = Slot(
-                "plate", split, card.good[0] if kind == "good" else kind, f"{index:03d}", ""
-            )
+            slot = laid.slot(split, kind, first + index)
             _write_capture(card, root, slot, rng, side, defective=kind != "good")
+
+
+class _Laid:
+    """Where the captures of a miniature lie.
+
+    Parameters
+    ----------
+    card : Card
+    root : Path
+
+    Attributes
+    ----------
+    named_apart : bool
+        Whether folders keep captures of different splits and kinds apart.
+    """
+
+    def __init__(self, card: Card, root: Path) -> None:
+        self._card = card
+        self._sensor = next(iter(card.sensors))
+        places = card.layout.places(self._sensor)
+        self.named_apart = {"split", "kind"} <= set(places)
+        self._category = (*places.get("category", ()), "plate")[0]
+        splits = SPLITS if "series" in places else ()
+        self._series = {split: self._series_of(split, root) for split in splits}
+
+    def slot(self, split: str, kind: str, index: int) -> Slot:
+        """Place a capture."""
+        named = self._card.good[0] if kind == "good" else kind
+        series = self._series.get(split, "")
+        return Slot(self._category, split, named, f"{index:03d}", "", series)
+
+    def _series_of(self, split: str, root: Path) -> str:
+        """Find a series that the card puts into a split."""
+        assign = self._card.truth.assign
+        patterns = [pattern for patterns in assign.globs.values() for pattern in patterns]
+        words: list[str] = re.findall(r"\w+", " ".join(patterns))
+        for name in [*words, *(f"S{number}" for number in range(100))]:
+            slot = Slot(self._category, "", "", "000", self._sensor, name)
+            if assign.splits(root, {}).of(self._card.layout.path(slot, ".png")) == split:
+                return name
+        return "S0"
 
 
 def _write_capture(
     card: Card, root: Path, slot: Slot, rng: np.random.Generator, side: int, *, defective: bool
 ) -> None:
-    """Write every sensor's frame of one capture, and the mask of a defective one."""
+    """Write every sensor's frame of one capture, and its truth."""
     surface = _surface(rng, side)
     mask = np.zeros((side, side), dtype=bool)
     if defective:
@@ -70,10 +113,38 @@ def _write_capture(
         path = root / card.layout.path(slot._replace(target=name), _SUFFIX[entry.adapter])
         path.parent.mkdir(parents=True, exist_ok=True)
         _WRITERS[entry.adapter](path, shown.clip(0.01, 0.99), entry)
-    if defective:
+    _write_truth(card, root, slot, mask)
+
+
+def _write_truth(card: Card, root: Path, slot: Slot, mask: np.ndarray) -> None:
+    """Write the mask of a defective part, of every part where labels come from it, or its box."""
+    if BOXES in card.frames:
+        path = root / card.layout.path(slot._replace(target=BOXES), ".txt")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as rows:
+            rows.write(_box_rows(card, slot, mask))
+    elif card.layout.places(MASK) and (mask.any() or card.truth.labels == "truth"):
         path = root / card.layout.path(slot._replace(target=MASK), ".png")
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_png(path, np.where(mask, 255, 0).astype(np.uint8))
+    if card.truth.assign.table:
+        path = root / card.truth.assign.table
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = card.layout.path(slot._replace(target=next(iter(card.sensors))), ".png")
+        header = "" if path.exists() else "image,split\n"
+        with path.open("a", encoding="utf-8") as rows:
+            rows.write(f"{header}{image},{slot.split}\n")
+
+
+def _box_rows(card: Card, slot: Slot, mask: np.ndarray) -> str:
+    """Write the box around a mask in the card's columns; nothing for a good part."""
+    if not mask.any():
+        return ""
+    rows, columns = np.nonzero(mask)
+    origin = card.truth.box_origin
+    edges = {"frame": int(slot.capture), "top": rows.min() + origin, "left": columns.min() + origin}
+    edges |= {"bottom": rows.max() + origin, "right": columns.max() + origin}
+    return " ".join(f"{edges[name]:g}" for name in card.truth.box_columns) + "\n"
 
 
 def _surface(rng: np.random.Generator, side: int) -> np.ndarray:
@@ -100,10 +171,25 @@ def _write_rgb(path: Path, shown: np.ndarray, entry: SensorEntry) -> None:
 
 def _write_counts(path: Path, shown: np.ndarray, entry: SensorEntry) -> None:
     """Write 16-bit counts that the card's scale turns into plausible values of its unit."""
+    if "limits" in entry.options:
+        _write_stretched(path, shown, entry)
+        return
     low, high = _RANGE.get((entry.adapter, entry.options.get("unit")), (1000.0, 50000.0))
     scale, offset = entry.options.get("scale", 1.0), entry.options.get("offset", 0.0)
     counts = (low + (high - low) * shown - offset) / scale
     _write_png(path, counts.clip(1, 65535).round().astype(np.uint16))
+
+
+def _write_stretched(path: Path, shown: np.ndarray, entry: SensorEntry) -> None:
+    """Write counts over the whole range of their type, and beside them which range that is."""
+    low, high = _RANGE.get((entry.adapter, entry.options.get("unit")), (1000.0, 50000.0))
+    values = low + (high - low) * shown
+    least, most = values.min(), values.max()
+    counts = np.round(65535 * (values - least) / (most - least))
+    _write_png(path, counts.astype(np.uint16))
+    end, beside = entry.options["limits"]
+    told = f"normalization:\n  max: {most:.9g}\n  min: {least:.9g}\n"
+    path.with_name(path.name.removesuffix(end) + beside).write_text(told, encoding="utf-8")
 
 
 def _write_points(path: Path, shown: np.ndarray, entry: SensorEntry) -> None:
@@ -115,7 +201,18 @@ def _write_points(path: Path, shown: np.ndarray, entry: SensorEntry) -> None:
     y, x = np.mgrid[:side, :side] * (100.0 / side)
     cloud = np.stack([x, y, 300.0 - 10.0 * shown], axis=-1) * millimetres
     cloud[:2, :2] = 0.0
+    if path.suffix == ".pcd":
+        _write_list(path, cloud.reshape(-1, 3))
+        return
     tifffile.imwrite(path, cloud.astype(np.float32), photometric="rgb")
+
+
+def _write_list(path: Path, points: np.ndarray) -> None:
+    """Write points without rows and columns."""
+    header = "# .PCD v0.7\nVERSION 0.7\nFIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nCOUNT 1 1 1\n"
+    header += f"WIDTH {len(points)}\nHEIGHT 1\nVIEWPOINT 0 0 0 1 0 0 0\nPOINTS {len(points)}\n"
+    rows = "".join(f"{x:.6g} {y:.6g} {z:.6g}\n" for x, y, z in points)
+    path.write_text(f"{header}DATA ascii\n{rows}", encoding="utf-8")
 
 
 _RANGE: dict[tuple[str, Any], tuple[float, float]] = {

@@ -2,7 +2,7 @@
 
 One bad file costs one frame: the reason goes into the list of refusals, and the sensor counts as
 absent from that capture. What an adapter cannot see in one file is checked here: a frame in which
-nothing is to be seen, and a frame of another size than the sensor's others.
+nothing is to be seen, and a frame of another size than the sensor's others, unless the card pads.
 """
 
 from collections import Counter
@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 import numpy as np
 import xarray as xr
 
+from mmdefect.boxes import box_mask
 from mmdefect.captures import Capture, Refusal
 from mmdefect.cards import Card
 from mmdefect.contracts import SensorAdapter
@@ -48,6 +49,7 @@ class FrameReader:
         self.rig: Rig | None = None
         self._adapters: dict[str, SensorAdapter] = {}
         self._sizes: dict[tuple[str, str], tuple[int, int] | None] = {}
+        self._own: dict[Path, tuple[int, int]] = {}
 
     def adapter(self, name: str) -> SensorAdapter:
         """Make a sensor's adapter, once.
@@ -98,6 +100,8 @@ class FrameReader:
     def size(self, name: str, captures: Sequence[Capture]) -> tuple[int, int] | None:
         """Give the size that most of a sensor's first readable frames have.
 
+        Where the card pads, the largest height and width of all of them.
+
         Parameters
         ----------
         name : str
@@ -113,6 +117,8 @@ class FrameReader:
         if camera is not None:
             return camera.height, camera.width
         key = (captures[0].category, name)
+        if key not in self._sizes and self.card.pad:
+            self._sizes[key] = self._largest(name, captures)
         if key not in self._sizes:
             votes: Counter[tuple[int, int]] = Counter()
             for capture in sorted(captures, key=lambda c: c.split == "test"):
@@ -124,8 +130,21 @@ class FrameReader:
             self._sizes[key] = votes.most_common(1)[0][0] if votes else None
         return self._sizes[key]
 
+    def own_size(self, capture: Capture, name: str) -> tuple[int, int] | None:
+        """Give the size a frame has before it is padded; None where the card does not pad."""
+        return self._own.get(capture.frames[name]) if name in capture.frames else None
+
+    def _largest(self, name: str, captures: Sequence[Capture]) -> tuple[int, int] | None:
+        """Find the largest height and width; remember each frame's own."""
+        for capture in captures:
+            frame = self._read(capture, name)
+            if frame is not None:
+                self._own[capture.frames[name]] = frame.sizes["y"], frame.sizes["x"]
+        sizes = [self._own[c.frames[name]] for c in captures if c.frames.get(name) in self._own]
+        return (max(h for h, _ in sizes), max(w for _, w in sizes)) if sizes else None
+
     def frame(
-        self, capture: Capture, name: str, captures: Sequence[Capture]
+        self, capture: Capture, name: str, captures: Sequence[Capture], *, pad: bool = True
     ) -> xr.DataArray | None:
         """Read a frame of the size its sensor has in this category.
 
@@ -136,6 +155,8 @@ class FrameReader:
             The sensor.
         captures : sequence of Capture
             All of the category.
+        pad : bool
+            Whether to pad the frame where the card says so.
 
         Returns
         -------
@@ -145,11 +166,15 @@ class FrameReader:
         frame = self._read(capture, name)
         if frame is None:
             return None
+        if self.card.pad and not pad:
+            return frame
         found, usual = (frame.sizes["y"], frame.sizes["x"]), self.size(name, captures)
         told = self.rig.size_refused(name, found) if self.rig is not None else None
         if told is not None:
             self.refuse(capture, name, capture.frames[name], told)
             return None
+        if usual is not None and self.card.pad:
+            return frame.pad(y=(0, usual[0] - found[0]), x=(0, usual[1] - found[1]))
         if usual is not None and found != usual:
             self.refuse(
                 capture,
@@ -177,13 +202,17 @@ class FrameReader:
             where its defect is.
         """
         if capture.mask is None:
+            if capture.boxes is not None:
+                return box_mask(capture.boxes, size)
             return np.zeros(size, dtype=bool) if capture.label == "good" else None
+        own = self._own.get(capture.frames.get(self.card.reference, capture.mask), size)
         try:
             mask = read_mask(capture.mask)
-            _check_mask(mask, capture.label, size)
+            _check_mask(mask, capture.label, own)
         except SensorError as error:
             self.refuse(capture, MASK, capture.mask, str(error))
             return None
+        mask = np.pad(mask, ((0, size[0] - own[0]), (0, size[1] - own[1])))
         return mask if mask.any() or capture.label == "good" else None
 
     def refuse(self, capture: Capture, name: str, path: Path, why: str) -> None:

@@ -5,7 +5,7 @@ verdicts. They go to two files per category in a temporary folder and are mapped
 time: pages of a mapping that stays open count as memory held.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +35,15 @@ class MapSpill:
         np.lib.format.open_memmap(self._maps, "w+", np.float32, shape)
         np.lib.format.open_memmap(self._truth, "w+", np.bool_, (captures, *size))
         self._known: set[int] = set()
+        self._own: dict[int, tuple[int, int]] = {}
 
-    def put(self, index: int, maps: np.ndarray, defect: np.ndarray | None) -> None:
+    def put(
+        self,
+        index: int,
+        maps: np.ndarray,
+        defect: np.ndarray | None,
+        own: tuple[int, int] | None = None,
+    ) -> None:
         """Store one capture's maps.
 
         Parameters
@@ -46,7 +53,12 @@ class MapSpill:
             NaN where there is no evidence.
         defect : bool array (y, x) or None
             None where the truth is not known.
+        own : (int, int), optional
+            Height and width before padding, where the capture was padded: what was added is no
+            good pixel, and is not given back.
         """
+        if own is not None:
+            self._own[index] = own
         np.load(self._maps, mmap_mode="r+")[index] = maps
         if defect is not None:
             np.load(self._truth, mmap_mode="r+")[index] = defect
@@ -65,17 +77,25 @@ class MapSpill:
         SpillView
         """
         known = [index for index in indices if index in self._known]
-        return SpillView(self._maps, self._truth, self.names.index(name), known)
+        return SpillView(self._maps, self._truth, self.names.index(name), known, self._own)
 
 
 class SpillView:
     """Pairs of a map and its truth, read from disk each time they are gone through."""
 
-    def __init__(self, maps: Path, truth: Path, column: int, indices: Sequence[int]) -> None:
+    def __init__(
+        self,
+        maps: Path,
+        truth: Path,
+        column: int,
+        indices: Sequence[int],
+        own: Mapping[int, tuple[int, int]],
+    ) -> None:
         self._maps = maps
         self._truth = truth
         self._column = column
         self._indices = list(indices)
+        self._own = own
 
     def __len__(self) -> int:
         """Count the captures."""
@@ -84,5 +104,7 @@ class SpillView:
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Go through map (y, x) and truth (y, x), bool."""
         for index in self._indices:
-            score_map = np.load(self._maps, mmap_mode="r")[index, self._column]
-            yield np.array(score_map), np.array(np.load(self._truth, mmap_mode="r")[index])
+            height, width = self._own.get(index, (None, None))
+            score_map = np.load(self._maps, mmap_mode="r")[index, self._column, :height, :width]
+            truth = np.load(self._truth, mmap_mode="r")[index, :height, :width]
+            yield np.array(score_map), np.array(truth)

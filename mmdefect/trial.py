@@ -18,6 +18,7 @@ from mmdefect.dataset import Dataset
 from mmdefect.errors import CardError, FeatureError
 from mmdefect.features import extractor
 from mmdefect.inspection import Inspection, divide
+from mmdefect.marked import add_box_numbers, drop_part_numbers, highest_pixels, refer_all
 from mmdefect.progress import track
 from mmdefect.registry import load
 from mmdefect.report import capture_card
@@ -107,6 +108,7 @@ class Trial:
         )
         self.inspection = Inspection(fusion, self.settings.false_alarm)
         self.inspection.fit(self.dataset.scenes(fit), self.dataset.scenes(calibrate))
+        self.knows_good = any(c.label == "good" for c in (*fit, *calibrate))
         self._note_calibration(len(calibrate))
         records, spill, on_grid = self._judge(test)
         rows, rows_per_kind = rows_of_category(
@@ -118,6 +120,18 @@ class Trial:
             false_alarm=self.settings.false_alarm,
             seed=self.settings.seed,
         )
+        if not self.knows_good:
+            drop_part_numbers([*rows, *rows_per_kind])
+        if any(capture.boxes is not None for capture in test):
+            add_box_numbers(
+                rows,
+                spill,
+                test,
+                highest_pixels(self.inspection, self.dataset.scenes(calibrate), len(calibrate)),
+                on_grid=on_grid,
+                false_alarm=self.settings.false_alarm,
+                seed=self.settings.seed,
+            )
         results["rows"] += rows
         results["rows_per_kind"] += rows_per_kind
         results["captures"] += records
@@ -135,7 +149,9 @@ class Trial:
         train = self.dataset.captures(self.category, "train")
         extra = self.dataset.captures(self.category, "calibration")
         test = self.dataset.captures(self.category, "test")
-        good, extra_good = ([c for c in group if c.label == "good"] for group in (train, extra))
+        good, extra_good = (
+            [c for c in group if self.dataset.teaches(c)] for group in (train, extra)
+        )
         unused = len(train) + len(extra) - len(good) - len(extra_good)
         if unused:
             self._note(f"{unused} defective captures outside the test split are not learnt from")
@@ -189,8 +205,10 @@ class Trial:
             )
             defect = scene["defect"].values if "defect" in scene else None
             unknown += defect is None
-            spill.put(index, maps.astype(np.float32), defect)
+            spill.put(index, maps.astype(np.float32), defect, self.dataset.own_size(capture))
             record = _record(capture, prediction, seconds)
+            if not self.knows_good:
+                refer_all(record)
             self.pictures[capture.id] = self._picture(scene, prediction, record, index)
             records.append(record)
             on_grid |= set(registered_in(scene))
@@ -215,6 +233,12 @@ class Trial:
 
     def _note_calibration(self, parts: int) -> None:
         """Say what the calibration can and cannot promise."""
+        if not self.knows_good:
+            self._note(
+                "no good part was learnt from, only good pixels of defective ones: every verdict "
+                "is 'refer', and no part-level number is defined"
+            )
+            return
         smallest = self.inspection.smallest_false_alarm
         if smallest > self.settings.false_alarm:
             self._note(

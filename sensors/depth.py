@@ -5,11 +5,13 @@ of these are holes, never distances: a hole taken for a distance of 0 would be t
 on every part.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
+from mmdefect.errors import SensorError
 from mmdefect.frames import naming, single_channel
 
 from ._frame import (
@@ -24,6 +26,7 @@ from ._frame import (
     physical,
     read_counts,
 )
+from ._limits import check_limits, read_limits
 
 __all__ = ["Depth"]
 
@@ -44,6 +47,10 @@ class Depth:
     hole : float, optional
         The one count of pixels without a measurement, NaN for none. By default every count of 0
         or below. Distances that are not above 0 are holes in any case.
+    limits : (str, str), optional
+        For integer counts that every frame stretches over the whole range of its type: the end
+        of a frame's name, and the end in its place of the file beside it that says ``min`` and
+        ``max`` in `unit`.
 
     Raises
     ------
@@ -61,12 +68,14 @@ class Depth:
         offset: float = 0.0,
         key: str | None = None,
         hole: float | None = None,
+        limits: Sequence[str] | None = None,
     ) -> None:
         millimetres = MILLIMETRES[check_unit(unit, MILLIMETRES)]
         self._scale = check_scale(scale, positive=True) * millimetres
         self._offset = check_number("offset", offset) * millimetres
         self._key = check_key(key)
         self._hole = check_hole(hole)
+        self._limits = check_limits(limits)
         self.unit_read = "relative" if unit == "relative" else "mm"
 
     def read(self, path: Path) -> xr.DataArray:
@@ -90,7 +99,18 @@ class Depth:
         counts = read_counts(path, self.suffixes, self._key)
         with naming(path):
             counts = single_channel(counts)
-        values = physical(counts, self._scale, self._offset)
+            scale, offset = self._scale_of(path, counts.dtype)
+        values = physical(counts, scale, offset)
         holes = counts <= 0 if self._hole is None else counts == self._hole
         values[holes | (values <= 0)] = np.nan
         return label(values, self.modality, self.unit_read)
+
+    def _scale_of(self, path: Path, dtype: np.dtype) -> tuple[float, float]:
+        """Tell the value of one count and of zero counts, in mm or relative."""
+        if self._limits is None:
+            return self._scale, self._offset
+        if dtype.kind != "u":
+            raise SensorError(f"holds {dtype}, but limits promise counts without sign")
+        low, high = read_limits(path, self._limits)
+        step = self._scale * (high - low) / np.iinfo(dtype).max
+        return step, self._scale * low + self._offset

@@ -13,24 +13,63 @@ from mmdefect.miniature import write_miniature
 
 @pytest.mark.parametrize("name", card_names())
 def test_every_card_reads_back_the_miniature_it_lays_out(name: str, miniature) -> None:
-    root = miniature(name)
+    root, card = miniature(name), read_card(name)
     dataset = Dataset(name, root)
-    assert dataset.categories == ["plate"]
-    assert set(dataset.sensors("plate")) == set(read_card(name).sensors)
-    assert len(dataset.captures("plate", "train")) == 30
-    assert len(dataset.captures("plate", "calibration")) == 10
-    test = dataset.captures("plate", "test")
+    (category,) = dataset.categories
+    assert set(dataset.sensors(category)) == set(card.sensors)
+    assert len(dataset.captures(category, "train")) == 30
+    in_calibration = 10 if "calibration" in card.splits else 0
+    assert len(dataset.captures(category, "calibration")) == in_calibration
+    test = dataset.captures(category, "test")
     assert [c.label for c in test].count("defect") == 6
-    assert all((c.mask is not None) == (c.label == "defect") for c in test)
-    assert all(len(c.frames) == len(read_card(name).sensors) for c in test)
+    assert all(len(c.frames) == len(card.sensors) for c in test)
+    if card.layout.places("boxes"):
+        assert all(bool(c.boxes) == (c.label == "defect") for c in test)
+    elif card.truth.labels == "truth":
+        assert all(c.mask is not None for c in test)
+    elif card.layout.places("mask"):
+        assert all((c.mask is not None) == (c.label == "defect") for c in test)
+    assert not dataset.refused
+
+
+@pytest.mark.parametrize("name", [n for n in card_names() if n != "real3d_ad"])
+def test_every_card_gives_scenes_with_their_truth(name: str, miniature) -> None:
+    dataset = Dataset(name, miniature(name))
+    (category,) = dataset.categories
+    bad = next(c for c in dataset.captures(category, "test") if c.label == "defect")
+    scene = dataset.scene(bad)
+    assert scene["valid"].any(["y", "x"]).all()
+    assert int(scene["defect"].sum()) == 81
+    assert "learn" not in scene
+    assert not dataset.refused
+
+
+def test_unorganised_clouds_are_found_and_refused_with_the_reason(miniature) -> None:
+    dataset = Dataset("real3d_ad", miniature("real3d_ad"))
+    assert "cannot be put on a grid" in dataset.notes[0]
+    with pytest.raises(CardError, match="lists 2304 points, but no shape was promised"):
+        dataset.scene(dataset.captures("plate")[0])
 
 
 @pytest.mark.parametrize("name", card_names())
 def test_a_path_matches_the_place_it_was_written_for(name: str) -> None:
     card = read_card(name)
     for target in [*card.sensors, "mask"]:
-        slot = Slot("plate", "test", "scratch", "007", target)
-        assert card.layout.match(card.layout.path(slot, ".png"), "root") == slot
+        places = card.layout.places(target)
+        if not places:
+            continue
+        written = Slot("plate", "test", "scratch", "007", target, "S1")
+        category = (*places.get("category", ()), "plate")[0]
+        expected = Slot(
+            category if "category" in places else "root",
+            "test" if "split" in places else "",
+            "scratch" if "kind" in places else "",
+            "007",
+            target,
+            "S1" if "series" in places else "",
+        )
+        path = card.layout.path(written._replace(category=category), ".png")
+        assert card.layout.match(path, "root") == expected
 
 
 @pytest.mark.parametrize(
@@ -84,7 +123,7 @@ def test_a_file_name_with_an_ending_of_its_own_is_matched_exactly(tmp_path: Path
 
 
 WRONG = {
-    "no such card": ("sonar.toml", None, "no card .*folder, mvtec3d"),
+    "no such card": ("sonar.toml", None, "no card .*folder, gdxray"),
     "not TOML": ("c.toml", "name = ", "is not TOML"),
     "a slip of the pen": ("c.toml", 'base = "folder"\nsensor = 1', "has the key 'sensor'"),
     "no sensors": ("c.toml", 'name = "x"', "must have .sensors.NAME. and .frames."),

@@ -223,7 +223,11 @@ def test_list_names_every_card_and_plug_in_in_a_line_a_kind():
     folders = {kind: ROOT / "mmdefect" / kind for kind in KINDS}
     folders |= {"sensors": ROOT / "sensors", "fusion": ROOT / "fusion"}
     lines = run("list").stdout.splitlines()
-    assert lines[:2] == ["cards      folder mvtec3d", "sensors    depth infrared points rgb xray"]
+    assert lines[:2] == [
+        "cards      crack_rgbdt eyecandies folder gdxray mpdd mulsen mvtec3d mvtec_ad real3d_ad "
+        "visa",
+        "sensors    depth infrared points rgb xray",
+    ]
     assert lines[2] == "features   builtin fpfh surface timm"
     for kind, line in zip(KINDS, lines[1:], strict=True):
         there = sorted(path.stem for path in folders[kind].glob("[!_]*.py"))
@@ -308,6 +312,6 @@ def test_a_known_error_of_the_real_process_is_one_line_without_traceback(tmp_pat
     )
     assert ended.returncode == NOTHING_DONE
     assert ended.stdout == ""
-    assert ended.stderr.startswith("mmdefect: no card 'sonar'; there are: folder, mvtec3d; or give")
+    assert ended.stderr.startswith("mmdefect: no card 'sonar'; there are: crack_rgbdt, ")
     assert ended.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

@@ -72,13 +72,13 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
     "a card's name": (
         lambda place: read_card("sonar"),
         "no card 'sonar'",
-        "there are: folder, mvtec3d",
+        "there are: crack_rgbdt, eyecandies, folder,",
         'or give the path of a TOML file (for your own captures: base = "folder")',
     ),
     "a slip in a card": (
         lambda place: read_card(written(place, 'base = "folder"\nsensor = 1')),
         "has the key 'sensor'",
-        "there are: base, frames, good, licence,",
+        "there are: assign, base, boxes, frames, good,",
         "",
     ),
     "a unit that nobody converts": (

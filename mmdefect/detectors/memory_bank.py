@@ -33,6 +33,7 @@ from mmdefect.detectors._maps import rows_of, to_pixels, worst_mean
 from mmdefect.detectors._search import nearest, spacing
 from mmdefect.errors import NotFittedError
 from mmdefect.features import extractor
+from mmdefect.learnable import keep_learnable, learn_mask
 from mmdefect.prediction import new_prediction
 from mmdefect.progress import track
 from mmdefect.scene import present_in
@@ -104,7 +105,8 @@ class MemoryBank:
         Parameters
         ----------
         scenes : Scenes
-            Of good parts; those in which the sensor is absent teach nothing.
+            Of good parts; those in which the sensor is absent teach nothing, and of a scene with
+            ``learn`` only the patches in it.
 
         Returns
         -------
@@ -156,7 +158,7 @@ class MemoryBank:
             Before ``fit``.
         """
         self._check_fitted()
-        valid = scene["valid"].sel(sensor=self.sensor).values
+        valid = scene["valid"].sel(sensor=self.sensor).values & learn_mask(scene)
         pixels = np.full(valid.shape, np.nan, dtype=np.float32)
         if valid.any() and len(self._kept(self.bank_, without)):
             pixels = to_pixels(self._grid(scene, without), valid, self.blur)
@@ -219,7 +221,8 @@ class MemoryBank:
 
     def _rows(self, scene: xr.Dataset) -> tuple[torch.Tensor, np.ndarray]:
         """Describe a scene's patches, standardised."""
-        rows, believed = rows_of(self.extractor.features(scene[self.sensor]))
+        features = self.extractor.features(scene[self.sensor])
+        rows, believed = rows_of(keep_learnable(features, scene))
         compressed = torch.asinh((rows - self.center_) / self.spread_)
         return (compressed - self.mean_) / self.deviation_, believed
 

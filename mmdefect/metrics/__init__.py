@@ -4,6 +4,7 @@
 from, and how it differs from what others print under the same name: ``docs/metrics.md``.
 """
 
+from mmdefect.metrics.boxes import box_metrics, match_boxes
 from mmdefect.metrics.intervals import Estimate, auroc_interval, wilson
 from mmdefect.metrics.part import part_metrics, rates
 from mmdefect.metrics.pixel import pixel_metrics
@@ -21,12 +22,16 @@ METRICS: tuple[str, ...] = (
     "recall",
     "fpr",
     "fnr",
+    "box_recall",
+    "false_boxes_per_frame",
 )
 
 __all__ = [
     "METRICS",
     "Estimate",
     "auroc_interval",
+    "box_metrics",
+    "match_boxes",
     "part_metrics",
     "pixel_metrics",
     "rates",

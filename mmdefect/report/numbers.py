@@ -29,6 +29,8 @@ COLUMNS = (
     Column("precision", "precision", "Share of defective parts among those called defective"),
     Column("recall", "recall", "Share of the defective parts that were called defective"),
     Column("fpr", "FPR", "Share of the good parts that were called defective"),
+    Column("box_recall", "boxes hit", "Share of the boxes that a region of the map hits"),
+    Column("false_boxes_per_frame", "false boxes", "Regions per frame that hit no box"),
     Column("seconds_per_capture", "s/capture", "Median time for one capture"),
     Column("peak_bytes", "peak memory", "Most memory the evaluation had held by then"),
 )
@@ -40,6 +42,27 @@ KIND_COLUMNS = tuple(
     if column.key in ("image_auroc", "image_ap", "pixel_auroc", "pixel_ap", "aupro_30", "recall")
 )
 """What the table per kind of defect shows."""
+
+
+_SOMETIMES = ("box_recall", "false_boxes_per_frame")
+
+
+def columns_of(rows: list[Row]) -> tuple[Column, ...]:
+    """Choose the columns of a table: those of boxes only where some row has them.
+
+    Parameters
+    ----------
+    rows : list of dict
+
+    Returns
+    -------
+    tuple of Column
+    """
+    return tuple(
+        column
+        for column in COLUMNS
+        if column.key not in _SOMETIMES or any(row.get(column.key) is not None for row in rows)
+    )
 
 
 def number(value: float | None, digits: int = 3) -> str:

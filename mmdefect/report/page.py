@@ -18,8 +18,15 @@ from typing import Any
 from mmdefect.report.card import clean
 from mmdefect.report.colors import COLOR_MAPS, css_gradient
 from mmdefect.report.groups import GROUPS, group_of
-from mmdefect.report.numbers import COLUMNS, KIND_COLUMNS, Column, figure, parts
-from mmdefect.report.tables import headline, made_with, refusal
+from mmdefect.report.numbers import KIND_COLUMNS, Column, columns_of, figure, parts
+from mmdefect.report.tables import (
+    PUBLISHED_CAUTION,
+    PUBLISHED_HEADINGS,
+    headline,
+    made_with,
+    published_line,
+    refusal,
+)
 
 Row = dict[str, Any]
 
@@ -110,8 +117,9 @@ def _opening(results: Row, counts: Counter[str]) -> str:
         f'<p class="headline">{clean(headline(results))}</p>\n{_tally(counts)}</header>\n'
         f"{_listed('Notes', 'notes', [str(note) for note in results['notes']])}"
         f"{_listed('Refused', 'refused', [refusal(one) for one in results['refused']])}"
-        f"{_table('Results', results['rows'], COLUMNS)}"
+        f"{_table('Results', results['rows'], columns_of(results['rows']))}"
         f"{_table('Per kind of defect', results['rows_per_kind'], KIND_COLUMNS)}"
+        f"{_published(results.get('published', []))}"
         f"{_LEGEND}"
     )
 
@@ -191,6 +199,22 @@ def _line(row: Row, first: list[str], columns: tuple[Column, ...]) -> str:
         cells.append(f"<td>{value}{small}</td>")
     fused = ' class="fused"' if row["sensor"] == "fused" else ""
     return f"<tr{fused}>{names}<td>{parts(row)}</td>{''.join(cells)}</tr>\n"
+
+
+def _published(rows: list[Row]) -> str:
+    """Write published numbers beside ours; nothing when there are none."""
+    if not rows:
+        return ""
+    heads = "".join(f'<th scope="col" class="name">{name}</th>' for name in PUBLISHED_HEADINGS)
+    lines = "".join(
+        f"<tr>{''.join(f'<td>{clean(cell)}</td>' for cell in published_line(one))}</tr>\n"
+        for one in rows
+    )
+    return (
+        f'<section><h2>Published numbers beside ours</h2>\n<p class="small">{PUBLISHED_CAUTION}'
+        f'</p>\n<div class="wide" tabindex="0"><table>\n<thead><tr>{heads}</tr></thead>\n'
+        f"<tbody>\n{lines}</tbody></table></div></section>\n"
+    )
 
 
 _LEGEND = """<section class="legend"><h2>Captures</h2>

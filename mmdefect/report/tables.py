@@ -6,14 +6,25 @@ column, and one with brackets must not colour the console.
 
 from typing import TYPE_CHECKING, Any
 
-from mmdefect.report.numbers import COLUMNS, KIND_COLUMNS, UNKNOWN, Column, figure, parts, percent
+from mmdefect.report.numbers import (
+    KIND_COLUMNS,
+    UNKNOWN,
+    Column,
+    columns_of,
+    figure,
+    parts,
+    percent,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 Row = dict[str, Any]
 
-_ON_CONSOLE = ("image_auroc", "pixel_auroc", "aupro_30", "recall", "fpr", "seconds_per_capture")
+_ON_CONSOLE = (
+    "image_auroc", "pixel_auroc", "aupro_30", "recall", "fpr", "box_recall",
+    "false_boxes_per_frame", "seconds_per_capture",
+)  # fmt: skip
 _NAME = 20
 
 
@@ -55,12 +66,17 @@ def markdown_tables(results: Row) -> str:
         with.
     """
     blocks = [f"# {_plain(results['card']['title'] or results['card']['name'])}"]
-    blocks += [_plain(headline(results)), _markdown(results["rows"], COLUMNS)]
+    blocks += [_plain(headline(results)), _markdown(results["rows"], columns_of(results["rows"]))]
     if results["rows_per_kind"]:
         blocks += [
             "## Per kind of defect",
             _markdown(results["rows_per_kind"], KIND_COLUMNS),
         ]
+    if results.get("published"):
+        lines = [PUBLISHED_HEADINGS, ["---"] * len(PUBLISHED_HEADINGS)]
+        lines += [[_plain(cell) for cell in published_line(one)] for one in results["published"]]
+        blocks += ["## Published numbers beside ours", PUBLISHED_CAUTION]
+        blocks.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
     if results["notes"]:
         blocks += ["## Notes", _list(results["notes"])]
     if results["refused"]:
@@ -91,7 +107,7 @@ def console_table(results: Row) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    chosen = [column for column in COLUMNS if column.key in _ON_CONSOLE]
+    chosen = [column for column in columns_of(results["rows"]) if column.key in _ON_CONSOLE]
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -114,6 +130,47 @@ def console_table(results: Row) -> "Table":
                 cells[-1].append(f" {interval.strip('[]')}", style="dim")
         table.add_row(*cells, style="bold" if row["sensor"] == "fused" else None)
     return table
+
+
+PUBLISHED_HEADINGS = [
+    "category", "metric", "published", "method", "sensors", "source", "test parts", "mark",
+    "ours", "on", "our manifest",
+]  # fmt: skip
+PUBLISHED_CAUTION = (
+    "Read elsewhere, not measured here. Ours stands beside them where the same sensors were used; "
+    "the parts tested, their size and the split are the same work only where the counts agree. "
+    "mem: cited from memory; third party: not measured by the method's authors."
+)
+
+
+def published_line(one: Row) -> list[str]:
+    """Write one published number and ours.
+
+    Parameters
+    ----------
+    one : dict
+        One of ``results["published"]``.
+
+    Returns
+    -------
+    list of str
+        Plain text by ``PUBLISHED_HEADINGS``.
+    """
+    ours = UNKNOWN if one["ours"] is None else f"{one['ours']:.3f}"
+    where = UNKNOWN if one["ours"] is None else f"{one['ours_sensor']}, {one['ours_parts']} parts"
+    return [
+        one["category"],
+        one["metric"],
+        f"{one['value']:.3f}",
+        one["method"],
+        " + ".join(one["sensors"]),
+        one["source"],
+        UNKNOWN if one["test_parts"] is None else str(one["test_parts"]),
+        one["marks"] or UNKNOWN,
+        ours,
+        where,
+        one["manifest"] or UNKNOWN,
+    ]
 
 
 def refusal(one: Row) -> str:

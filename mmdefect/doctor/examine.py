@@ -1,0 +1,180 @@
+"""One pass over a data set, and what all checks say of it.
+
+Checks that need only names come first; then every capture is read once and shown to every check of
+its category; copies are confirmed by a second look at the few frames that are suspected.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmdefect.captures import Capture
+from mmdefect.cards import Card
+from mmdefect.dataset import Dataset
+from mmdefect.doctor.contents import contents, sensor_findings, series_findings, split_findings
+from mmdefect.doctor.copies import CopiesCheck
+from mmdefect.doctor.drift import DriftCheck
+from mmdefect.doctor.files import file_findings
+from mmdefect.doctor.findings import (
+    SEVERITIES,
+    WRONG,
+    Check,
+    Finding,
+    Seen,
+    heaviest_first,
+    natural,
+    plane,
+)
+from mmdefect.doctor.registered import RegistrationCheck
+from mmdefect.doctor.truth import TruthCheck
+from mmdefect.doctor.values import ValuesCheck
+from mmdefect.errors import CardError
+from mmdefect.progress import track
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What was looked at, and what was found.
+
+    Attributes
+    ----------
+    card, root : str
+        The card's name, and the folder's.
+    contents : dict
+        Captures by category, split and kind.
+    sensors : dict
+        By category and sensor: frames, units, usual values, share of invalid pixels.
+    findings : list of Finding
+        The gravest first.
+    """
+
+    card: str
+    root: str
+    contents: dict[str, dict[str, dict[str, int]]]
+    sensors: dict[str, dict[str, dict[str, Any]]]
+    findings: list[Finding]
+
+    @property
+    def is_fit_for_training(self) -> bool:
+        """Whether nothing was found that would make training wrong."""
+        return all(finding.severity != WRONG for finding in self.findings)
+
+    def as_json(self) -> dict[str, Any]:
+        """Give everything as JSON can hold it."""
+        counts = {
+            severity: sum(f.severity == severity for f in self.findings) for severity in SEVERITIES
+        }
+        return {
+            "schema": SCHEMA,
+            "card": self.card,
+            "root": self.root,
+            "fit_for_training": self.is_fit_for_training,
+            "counts": counts,
+            "contents": self.contents,
+            "sensors": self.sensors,
+            "findings": [finding.as_row() for finding in self.findings],
+        }
+
+
+def examine(
+    card: Card | str | Path,
+    root: str | Path,
+    *,
+    categories: Sequence[str] = (),
+    sensors: Sequence[str] = (),
+) -> Examination:
+    """Examine a data set.
+
+    Parameters
+    ----------
+    card : Card, str or Path
+        A card, its name, or a TOML file.
+    root : str or Path
+        The folder of the captures; nothing is written there.
+    categories : sequence of str
+        Look at these only; at all when empty.
+    sensors : sequence of str
+        Look at these only; at all when empty.
+
+    Returns
+    -------
+    Examination
+
+    Raises
+    ------
+    CardError
+        When there is nothing to look at.
+    """
+    dataset = Dataset(card, root, sensors=sensors or None)
+    unknown = [name for name in categories if name not in dataset.categories]
+    if unknown:
+        raise CardError(
+            f"no category named {unknown[0]!r}; there are: {', '.join(dataset.categories)}"
+        )
+    chosen = list(dict.fromkeys(categories)) or dataset.categories
+    findings: list[Finding] = []
+    numbers: dict[str, dict[str, dict[str, Any]]] = {}
+    for category in chosen:
+        findings += split_findings(dataset, category)
+        findings += series_findings(dataset, category)
+        findings += sensor_findings(dataset, category)
+        checks = _Checks(dataset, category)
+        findings += checks.findings()
+        numbers[category] = {check.sensor: check.summary() for check in checks.values}
+    findings += file_findings(dataset)
+    return Examination(
+        dataset.card.name,
+        dataset.root.resolve().name,
+        {category: contents(dataset, category) for category in chosen},
+        numbers,
+        heaviest_first(findings),
+    )
+
+
+class _Checks:
+    """The checks of one category that look at frames.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    category : str
+    """
+
+    def __init__(self, dataset: Dataset, category: str) -> None:
+        self._dataset = dataset
+        self._category = category
+        captures = dataset.captures(category)
+        self._captures = sorted(captures, key=lambda c: (c.split, c.kind, natural(c.name)))
+        reference, there = dataset.reference(category), dataset.sensors(category)
+        self.values = [ValuesCheck(category, name) for name in there]
+        registered = [name for name in dataset.card.registered if name in there]
+        self._all: list[Check] = [
+            *self.values,
+            TruthCheck(category, reference),
+            DriftCheck(category),
+            *(
+                RegistrationCheck(category, name, reference)
+                for name in registered
+                if name != reference
+            ),
+            *(CopiesCheck(category, name, self._captures, self._again) for name in there),
+        ]
+
+    def findings(self) -> Iterator[Finding]:
+        """Read every capture once, then say what was found."""
+        for capture in track(self._captures, len(self._captures), f"reading {self._category}"):
+            seen = Seen(capture, self._dataset.frames(capture))
+            for check in self._all:
+                check.look(seen)
+        for check in self._all:
+            yield from check.findings()
+
+    def _again(self, capture: Capture, sensor: str) -> np.ndarray | None:
+        """Read one frame a second time."""
+        frame = self._dataset.frames(capture, [sensor]).get(sensor)
+        return None if frame is None else plane(frame)
