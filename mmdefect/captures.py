@@ -45,9 +45,15 @@ class Capture:
         """The capture's name within its data set."""
         return "/".join((self.category, self.split, self.kind, self.name))
 
+    @property
+    def attrs(self) -> dict[str, str]:
+        """What a scene of it is labelled with."""
+        told = {key: getattr(self, key) for key in ("category", "split", "kind", "label")}
+        return {"capture": self.id, **told}
+
 
 def find_captures(
-    card: Card, root: Path, sensors: Sequence[str]
+    card: Card, root: Path, sensors: Sequence[str], below: Path | None = None
 ) -> tuple[list[Capture], list[Refusal], list[str]]:
     """Walk a folder and gather its files into captures.
 
@@ -59,6 +65,8 @@ def find_captures(
         An existing folder.
     sensors : sequence of str
         The sensors to look for.
+    below : Path, optional
+        Look only into this folder below the root.
 
     Returns
     -------
@@ -71,7 +79,7 @@ def find_captures(
     """
     found: dict[tuple[str, str, str, str], dict[str, Path]] = {}
     refused, unplaced = [], []
-    for path, slot in _slots(card, root):
+    for path, slot in _slots(card, root, below or root):
         if slot is None:
             unplaced.append(path.relative_to(root).as_posix())
             continue
@@ -104,11 +112,11 @@ def find_captures(
     return [capture for capture in captures if capture.frames], refused, unplaced
 
 
-def _slots(card: Card, root: Path) -> Iterator[tuple[Path, Slot | None]]:
+def _slots(card: Card, root: Path, below: Path) -> Iterator[tuple[Path, Slot | None]]:
     """Give every picture or array, or folder in a file's place, and its place in the card."""
     root_name = root.resolve().name
     walked: set[str] = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
+    for folder, folders, files in os.walk(below, followlinks=True):
         walked.add(os.path.realpath(folder))
         folders[:] = sorted(
             name
@@ -137,6 +145,49 @@ def _capture(card: Card, key: tuple[str, str, str, str], files: dict[str, Path])
         split = "train" if good and share < TRAIN_SHARE else "test"
     mask = files.pop(MASK, None)
     return Capture(category, split, kind, name, "good" if good else "defect", files, mask)
+
+
+def nothing_found(card: Card, root: Path, sensors: Sequence[str]) -> CardError:
+    """Make the error that tells what was looked for, and where.
+
+    Parameters
+    ----------
+    card : Card
+    root : Path
+    sensors : sequence of str
+
+    Returns
+    -------
+    CardError
+    """
+    patterns = [pattern for group in card.frames.values() for pattern in group]
+    folders = [folder for name in sensors for folder in card.sensors[name].folders]
+    return CardError(
+        f"no capture below {root.name!r} for the card {card.name!r}; it looks for "
+        f"{'; '.join(patterns)} with sensors in the folders {', '.join(folders)}"
+    )
+
+
+def lacking_notes(captures: Sequence[Capture], sensors: Sequence[str]) -> list[str]:
+    """Tell how many captures lack a sensor.
+
+    Parameters
+    ----------
+    captures : sequence of Capture
+        Of one category.
+    sensors : sequence of str
+
+    Returns
+    -------
+    list of str
+        One note per sensor that some lack.
+    """
+    lacking = {name: sum(name not in c.frames for c in captures) for name in sensors}
+    return [
+        f"{captures[0].category}: {count} of {len(captures)} captures have no {name} frame"
+        for name, count in lacking.items()
+        if count
+    ]
 
 
 def check_stems(category: str, captures: Sequence[Capture]) -> None:

@@ -18,9 +18,22 @@ from typing import Any
 
 from mmdefect.errors import CardError
 from mmdefect.layout import ANY, MASK, PLACEHOLDERS, SPLITS, Layout
+from mmdefect.zone_table import ZoneEntry
 
 _MOST_BASES = 8
-_RESERVED = {"any", "axis", "color", "defect", "energy", "fused", "grid", "mask", "sensor", "valid"}
+_RESERVED = {
+    "any",
+    "apart",
+    "axis",
+    "color",
+    "defect",
+    "energy",
+    "fused",
+    "grid",
+    "mask",
+    "sensor",
+    "valid",
+}
 _KEYS = {
     "": {
         "base",
@@ -33,6 +46,7 @@ _KEYS = {
         "frames",
         "sensors",
         "rig",
+        "zones",
     },
     "splits": set(SPLITS),
     "rig": {"reference", "registered", "mask_folders"},
@@ -71,6 +85,8 @@ class Card:
         Sensors whose frames lie on the reference's grid, pixel on pixel.
     mask_folders : tuple of str
         Folder names that hold masks, for patterns with ``{sensor}``.
+    zones : tuple of ZoneEntry
+        Places that are ignored, or judged apart; paths of their masks are absolute.
     """
 
     name: str
@@ -84,6 +100,7 @@ class Card:
     splits: dict[str, tuple[str, ...]] = field(default_factory=dict)
     registered: tuple[str, ...] = ()
     mask_folders: tuple[str, ...] = ()
+    zones: tuple[ZoneEntry, ...] = ()
 
     @property
     def promised(self) -> tuple[str, ...]:
@@ -142,7 +159,7 @@ def read_card(name: str | Path) -> Card:
     CardError
         When there is no such card, or it is not as the grammar wants it.
     """
-    return _card(_written(str(name)), str(name))
+    return card_of(_written(str(name)), str(name))
 
 
 def _based(written: dict[str, Any], path: Path, depth: int) -> dict[str, Any]:
@@ -172,7 +189,16 @@ def _written(name: str, depth: int = 0) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CardError(f"{path.name} is not TOML: {error}") from error
     written.setdefault("name", path.stem)
+    _place_masks(written, path)
     return _based(written, path, depth)
+
+
+def _place_masks(written: dict[str, Any], path: Path) -> None:
+    """Make the paths of zones' masks, which are told from the card's folder, absolute."""
+    zones = written.get("zones")
+    for zone in zones.values() if isinstance(zones, dict) else ():
+        if isinstance(zone, dict) and isinstance(zone.get("mask"), str):
+            zone["mask"] = str(path.resolve().parent / zone["mask"])
 
 
 def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
@@ -184,8 +210,25 @@ def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _card(written: dict[str, Any], where: str) -> Card:
-    """Check a parsed card and make it."""
+def card_of(written: dict[str, Any], where: str) -> Card:
+    """Check a parsed card and make it.
+
+    Parameters
+    ----------
+    written : dict
+        What TOML gave, what it builds on included.
+    where : str
+        What messages call it.
+
+    Returns
+    -------
+    Card
+
+    Raises
+    ------
+    CardError
+        When it is not as the grammar wants it.
+    """
     _known(written, _KEYS[""], where)
     for table in ("splits", "frames", "sensors", "rig"):
         if not isinstance(written.get(table, {}), dict):

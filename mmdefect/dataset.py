@@ -8,18 +8,28 @@
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import xarray as xr
 
-from mmdefect.captures import Capture, Refusal, check_stems, find_captures
+from mmdefect.cache import SceneCache, card_key, scene_key
+from mmdefect.capture_scenes import CaptureScenes
+from mmdefect.captures import (
+    Capture,
+    Refusal,
+    check_stems,
+    find_captures,
+    lacking_notes,
+    nothing_found,
+)
 from mmdefect.cards import Card, read_card
 from mmdefect.errors import CardError
+from mmdefect.model import Origin
 from mmdefect.provenance import Digests
 from mmdefect.reading import FrameReader
 from mmdefect.registration import to_scene
+from mmdefect.zones import Zones
 
 
 class Dataset:
@@ -33,6 +43,13 @@ class Dataset:
         The folder.
     sensors : sequence of str, optional
         Use only these.
+    learnt : Origin, optional
+        What a model learnt from: the captures then have its sensors and its sizes, whatever is
+        found.
+    below : Path, optional
+        Look only into this folder below the root.
+    cache : SceneCache, optional
+        Where scenes are kept.
 
     Raises
     ------
@@ -49,18 +66,33 @@ class Dataset:
     """
 
     def __init__(
-        self, card: Card | str | Path, root: str | Path, *, sensors: Sequence[str] | None = None
+        self,
+        card: Card | str | Path,
+        root: str | Path,
+        *,
+        sensors: Sequence[str] | None = None,
+        learnt: Origin | None = None,
+        below: Path | None = None,
+        cache: SceneCache | None = None,
     ) -> None:
         self.card = card if isinstance(card, Card) else read_card(card)
         self.root = Path(root)
         self.refused: list[Refusal] = []
         self.notes: list[str] = []
         self._digests = Digests(self.root)
-        self._reader = FrameReader(self.card, self.root, self.refused)
+        self._learnt = learnt
+        self._cache = cache
+        self._card_key = card_key(self.card) if cache is not None else ""
+        self._zones = Zones(self.card.zones)
+        self._reader = FrameReader(
+            self.card, self.root, self.refused, learnt.sizes if learnt else {}
+        )
         self._wanted = self._check_wanted(sensors)
         if not self.root.is_dir():
             raise CardError(f"'{root}' is no folder; give the folder that holds the captures")
-        found, doubled, unplaced = find_captures(self.card, self.root, self._wanted)
+        if cache is not None:
+            cache.serve(self.root)
+        found, doubled, unplaced = find_captures(self.card, self.root, self._wanted, below)
         self.refused += doubled
         if unplaced:
             self.notes.append(
@@ -72,15 +104,11 @@ class Dataset:
             self._captures.setdefault(capture.category, []).append(capture)
         self._sensors = {category: self._seen(category) for category in self._captures}
         if not self._captures:
-            patterns = [pattern for group in self.card.frames.values() for pattern in group]
-            raise CardError(
-                f"no capture below {self.root.name!r} for the card {self.card.name!r}; it looks "
-                f"for {'; '.join(patterns)} with sensors in the folders "
-                f"{', '.join(self._folders())}"
-            )
+            raise nothing_found(self.card, self.root, self._wanted)
         for category in self.categories:
-            check_stems(category, self.captures(category))
-            self._note_lacking(category)
+            if learnt is None:
+                check_stems(category, self.captures(category))
+                self.notes += lacking_notes(self.captures(category), self.sensors(category))
 
     def __repr__(self) -> str:
         """Tell what is there."""
@@ -135,7 +163,7 @@ class Dataset:
         on_grid = [self.card.reference, *self.card.registered]
         return next((name for name in on_grid if name in sensors), sensors[0])
 
-    def scenes(self, captures: Iterable[Capture]) -> "CaptureScenes":
+    def scenes(self, captures: Iterable[Capture]) -> CaptureScenes:
         """Give captures as scenes that are read when they are gone through."""
         return CaptureScenes(self, list(captures))
 
@@ -158,6 +186,22 @@ class Dataset:
         RegistrationError
             When a sensor said to be registered has another field of view.
         """
+        attrs = {"dataset": self.card.name, **capture.attrs}
+        if self._cache is None:
+            return self._built(capture, attrs)
+        size, category = self.grid_size(capture.category), capture.category
+        grid = (size, self.reference(category), self.sensors(category))
+        key = scene_key(self._card_key, capture, self.digest, grid)
+        kept = self._cache.get(key)
+        if kept is not None:
+            return kept.assign_attrs(attrs)
+        scene = self._built(capture, attrs)
+        if not any(refusal.capture == capture.id for refusal in self.refused):
+            self._cache.put(key, scene)
+        return scene
+
+    def _built(self, capture: Capture, attrs: dict[str, str]) -> xr.Dataset:
+        """Read a capture's frames and bring them onto one grid."""
         sensors = self.sensors(capture.category)
         size = self.grid_size(capture.category)
         read = {name: self._frame(capture, name) for name in sensors}
@@ -165,21 +209,15 @@ class Dataset:
             name: self._reader.blank(name, size) if frame is None else frame
             for name, frame in read.items()
         }
-        return to_scene(
+        scene = to_scene(
             frames,
             reference=self.reference(capture.category),
             registered=[name for name in self.card.registered if read.get(name) is not None],
             size=size,
             defect=self._reader.defect(capture, size) if self._masks_fit(capture) else None,
-            attrs={
-                "capture": capture.id,
-                "dataset": self.card.name,
-                "category": capture.category,
-                "split": capture.split,
-                "kind": capture.kind,
-                "label": capture.label,
-            },
+            attrs=attrs,
         ).assign_coords(grid=("sensor", self._grids(capture.category)))
+        return self._zones.laid_over(scene)
 
     def _masks_fit(self, capture: Capture) -> bool:
         """Tell whether masks, which are drawn on the card's reference, are on the scene's grid."""
@@ -210,6 +248,39 @@ class Dataset:
     def manifest(self, captures: Iterable[Capture]) -> str:
         """Hash which files with which content were used (SHA-256)."""
         return self._digests.manifest(captures)
+
+    def digest(self, path: Path) -> str | None:
+        """Hash a file's bytes (SHA-256); None for what cannot be read."""
+        return self._digests.of(path)
+
+    def parts(self, captures: Iterable[Capture]) -> list[list[str]]:
+        """Give the hashes of every capture's frames (SHA-256)."""
+        return self._digests.parts(captures)
+
+    def origin(self, fit: Sequence[Capture], calibration: Sequence[Capture]) -> Origin:
+        """Tell what a model has to know of this data set.
+
+        Parameters
+        ----------
+        fit, calibration : sequence of Capture
+            Of one category.
+
+        Returns
+        -------
+        Origin
+        """
+        category = fit[0].category
+        every = self.captures(category)
+        found = {name: self._reader.size(name, every) for name in self.sensors(category)}
+        return Origin(
+            self.card,
+            category,
+            tuple(self.sensors(category)),
+            {name: size for name, size in found.items() if size is not None},
+            self.manifest([*fit, *calibration]),
+            self.parts(fit),
+            self.parts(calibration),
+        )
 
     def without_copies(
         self, captures: Iterable[Capture], learnt: Iterable[Capture]
@@ -267,33 +338,6 @@ class Dataset:
         """Find out which sensors a category has."""
         seen = {name for capture in self._captures[category] for name in capture.frames}
         seen |= {name for name in self.card.promised if name in self._wanted}
+        if self._learnt is not None:
+            seen = set(self._learnt.sensors)
         return [name for name in self.card.sensors if name in seen]
-
-    def _folders(self) -> list[str]:
-        return [folder for name in self._wanted for folder in self.card.sensors[name].folders]
-
-    def _note_lacking(self, category: str) -> None:
-        """Tell how many captures lack a sensor."""
-        captures = self.captures(category)
-        for name in self.sensors(category):
-            lacking = sum(name not in capture.frames for capture in captures)
-            if lacking:
-                self.notes.append(
-                    f"{category}: {lacking} of {len(captures)} captures have no {name} frame"
-                )
-
-
-@dataclass(frozen=True)
-class CaptureScenes:
-    """Captures as scenes, read anew each time they are gone through."""
-
-    dataset: Dataset
-    captures: list[Capture]
-
-    def __iter__(self) -> Iterator[xr.Dataset]:
-        """Read one scene after the other."""
-        return (self.dataset.scene(capture) for capture in self.captures)
-
-    def __len__(self) -> int:
-        """Count the captures."""
-        return len(self.captures)

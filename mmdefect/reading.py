@@ -6,7 +6,7 @@ nothing is to be seen, and a frame of another size than the sensor's others.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +33,22 @@ class FrameReader:
     root : Path
     refused : list of Refusal
         Grows with what cannot be used.
+    sizes : mapping of str to (int, int), optional
+        Height and width in pixels that a sensor's frames must have; else those of most of the
+        first ones.
     """
 
-    def __init__(self, card: Card, root: Path, refused: list[Refusal]) -> None:
+    def __init__(
+        self,
+        card: Card,
+        root: Path,
+        refused: list[Refusal],
+        sizes: Mapping[str, tuple[int, int]] | None = None,
+    ) -> None:
         self.card = card
         self.root = root
         self.refused = refused
+        self.sizes = dict(sizes or {})
         self._adapters: dict[str, SensorAdapter] = {}
         self._sizes: dict[tuple[str, str], tuple[int, int] | None] = {}
 
@@ -80,6 +90,8 @@ class FrameReader:
         (int, int) or None
             Height and width in pixels; None when no frame can be read.
         """
+        if name in self.sizes:
+            return self.sizes[name]
         key = (captures[0].category, name)
         if key not in self._sizes:
             votes: Counter[tuple[int, int]] = Counter()
@@ -120,7 +132,8 @@ class FrameReader:
                 name,
                 capture.frames[name],
                 f"{found[0]}x{found[1]} pixels were found, but {usual[0]}x{usual[1]} as in the "
-                "other captures was promised; was the camera set up differently?",
+                f"{'parts learnt from' if name in self.sizes else 'other captures'} was promised; "
+                "was the camera set up differently?",
             )
             return None
         return frame
