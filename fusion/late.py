@@ -245,7 +245,8 @@ class Late:
         fusion = cls(**own)
         maker: Any = load("detectors", fusion.detector)
         fusion.detectors_ = {}
-        for name, held in learnt["detectors"].items():
+        for name in fusion.sensors:
+            held = learnt["detectors"][name]
             own_tensors = {
                 key.removeprefix(f"{name}/"): array
                 for key, array in tensors.items()
