@@ -18,7 +18,7 @@ from typing import Any
 
 from mmdefect.errors import CardError
 from mmdefect.layout import ANY, MASK, PLACEHOLDERS, SPLITS, Layout
-from mmdefect.zone_table import ZoneEntry
+from mmdefect.zone_table import ZoneEntry, read_zones
 
 _MOST_BASES = 8
 _RESERVED = {
@@ -258,6 +258,7 @@ def card_of(written: dict[str, Any], where: str) -> Card:
         reference=_texts(rig.get("reference", next(iter(sensors))), "[rig] reference", where)[0],
         registered=_texts(rig.get("registered", []), "[rig] registered", where),
         mask_folders=_texts(rig.get("mask_folders", MASK), "[rig] mask_folders", where),
+        zones=read_zones(written.get("zones", {}), sensors, where),
     )
     _check_names(card, where)
     _check_patterns(card, where)

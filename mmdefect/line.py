@@ -106,8 +106,8 @@ class Finder:
                 relative = probe.relative_to(root)
                 slot = self.card.layout.match(relative.as_posix(), root.name)
                 if slot is not None and slot.target in self.origin.sensors:
-                    below = path if path.is_dir() else self._around(root, relative, slot.target)
-                    return root, below
+                    around = self._around(root, relative, slot.target)
+                    return root, around if path.is_relative_to(around) else path
         patterns = [pattern for group in self.card.frames.values() for pattern in group]
         raise CardError(
             f"'{path}' leads to no capture of the model's card {self.card.name!r}; it looks for "
