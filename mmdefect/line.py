@@ -18,7 +18,7 @@ from mmdefect.cards import Card
 from mmdefect.dataset import Dataset
 from mmdefect.errors import CardError, MmdefectError, ModelError
 from mmdefect.inspection import Inspection
-from mmdefect.layout import MASK
+from mmdefect.layout import MASK, Slot
 from mmdefect.model import Origin
 from mmdefect.records import record_of, region_rows
 
@@ -101,18 +101,27 @@ class Finder:
             raise CardError(f"'{path}' is not there; give a folder of captures, or a frame")
         probes = [path] if path.is_file() else list(islice(_frames(path), _MOST_PROBES))
         roots = [*([path] if path.is_dir() else []), *list(path.parents)[:_MOST_ABOVE]]
-        for root in roots:
-            for probe in probes:
-                relative = probe.relative_to(root)
-                slot = self.card.layout.match(relative.as_posix(), root.name)
-                if slot is not None and slot.target in self.origin.sensors:
-                    around = self._around(root, relative, slot.target)
-                    return root, around if path.is_relative_to(around) else path
-        patterns = [pattern for group in self.card.frames.values() for pattern in group]
-        raise CardError(
-            f"'{path}' leads to no capture of the model's card {self.card.name!r}; it looks for "
-            f"{'; '.join(patterns)}"
-        )
+        found = [
+            (root, probe.relative_to(root), slot)
+            for root in roots
+            for probe in probes
+            if (slot := self._slot(root, probe)) is not None
+        ]
+        if not found:
+            patterns = [pattern for group in self.card.frames.values() for pattern in group]
+            raise CardError(
+                f"'{path}' leads to no capture of the model's card {self.card.name!r}; it looks "
+                f"for {'; '.join(patterns)}"
+            )
+        own = [place for place in found if place[2].category == self.origin.category]
+        root, relative, slot = (own or found)[0]
+        around = self._around(root, relative, slot.target)
+        return root, around if path.is_relative_to(around) else path
+
+    def _slot(self, root: Path, probe: Path) -> Slot | None:
+        """Read a frame's place from a root; None where it has none."""
+        slot = self.card.layout.match(probe.relative_to(root).as_posix(), root.name)
+        return slot if slot is not None and slot.target in self.origin.sensors else None
 
     def _around(self, root: Path, relative: Path, sensor: str) -> Path:
         """Find the folder that holds the other sensors' frames too."""

@@ -6,8 +6,7 @@ scored before stays an upper bound. Three rules follow from that promise.
 * A row's reach is that of the nearest row of the first layer: how dense good patches lie there
   was measured when the bank was fitted.
 * No row is ever thrown out again. A full layer takes nothing more in.
-* Only patches that the bank does not know yet (farther than the usual distance between good
-  patches) are worth a row.
+* Of a part, the patches that the bank knows least are worth a row: they made its score.
 """
 
 from dataclasses import dataclass
@@ -108,13 +107,13 @@ def room(held: int, features: int, rows: int, bank_rows: int, bank_bytes: int) -
 
 
 def worth_a_row(rows: Tensor, scores: Tensor, count: int, seed: int) -> Tensor:
-    """Pick the few patches that stand for all that are not known yet.
+    """Pick some patches that stand for those of a part that the bank knows least.
 
     Parameters
     ----------
     rows : Tensor (row, feature), float32
     scores : Tensor (row,), float32
-        Above 1 where the bank does not know the patch.
+        What the bank says of them now; what it holds already (0) is not taken again.
     count : int
         How many at most.
     seed : int
@@ -122,8 +121,10 @@ def worth_a_row(rows: Tensor, scores: Tensor, count: int, seed: int) -> Tensor:
     Returns
     -------
     Tensor (at most count, feature), float32
+        Spread over the highest-scoring twice as many.
     """
-    unknown = rows[scores > 1]
-    if count < 1 or len(unknown) == 0:
+    unknown = int((scores > 0).sum())
+    if count < 1 or unknown == 0:
         return rows[:0]
-    return unknown[k_center(unknown, count, seed)]
+    least_known = scores.topk(min(2 * count, unknown)).indices
+    return rows[least_known][k_center(rows[least_known], count, seed)]

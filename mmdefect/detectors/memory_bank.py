@@ -155,8 +155,8 @@ class MemoryBank:
         Returns
         -------
         int
-            Rows taken in: of each part the patches that the bank does not know, at most ``share``
-            of its patches; none once ``most_rows // 4`` have been added, or both layers together
+            Rows taken in: of each part ``share`` of its patches, among those that the bank knows
+            least; none once ``most_rows // 4`` have been added, or both layers together
             would be larger than ``bank_bytes``.
 
         Raises
