@@ -8,7 +8,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmdefect.division import divide
+from mmdefect.division import calibrates, divide
 from mmdefect.errors import NotFittedError, SceneError
 from mmdefect.inspection import Inspection
 from mmdefect.prediction import VERDICTS
@@ -285,3 +285,13 @@ def test_how_many_fit_and_how_many_calibrate(good, extra, rate, sizes):
 def test_the_seed_draws_who_calibrates():
     drawn = [divide(range(60), [], 0.05, seed)[1] for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+@pytest.mark.parametrize("share", [0.0, 0.25, 1 / 3, 1.0])
+def test_later_parts_calibrate_at_their_share_and_the_same_ones_every_time(frames, share):
+    rng = np.random.default_rng(frames)
+    parts = [[rng.bytes(32).hex() for _ in range(frames)] for _ in range(4000)]
+    sides = [calibrates(part, share) for part in parts]
+    assert np.mean(sides) == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / 4000))
+    assert sides == [calibrates(part[::-1], share) for part in parts]
