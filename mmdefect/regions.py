@@ -145,11 +145,12 @@ def level_of(evidence: Plane, inside: Mask, least: float = 0.0, area: Plane | No
     float
         NaN when there is no evidence in the place, −inf when all of it together is too small.
     """
-    values = np.unique(evidence[inside & np.isfinite(evidence)])
-    if values.size == 0:
+    known = evidence[inside & np.isfinite(evidence)]
+    if known.size == 0:
         return float("nan")
     if least <= 0 or area is None:
-        return float(values[-1])
+        return float(known.max())
+    values = np.unique(known)
     shown = np.where(inside, evidence, np.nan)
     low, high = -1, values.size - 1  # at `low` it holds, counting −1 as the level −inf
     while low < high:

@@ -35,12 +35,15 @@ class Work:
     Raises
     ------
     CardError
-        When another evaluation is at work there.
+        When nothing can be written there, or another evaluation is at work.
     """
 
     def __init__(self, out: Path) -> None:
         self.folder = out / FOLDER
-        self.folder.mkdir(exist_ok=True)
+        try:
+            self.folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise CardError(f"nothing can be written into '{out}': {error.strerror}") from error
         self._lock = _locked(self.folder / "lock", out)
 
     def category(self, number: int, name: str, shaping: object) -> "CategoryWork":
