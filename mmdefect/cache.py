@@ -134,7 +134,7 @@ class SceneCache:
 
 
 def card_key(card: Card) -> str:
-    """Hash what shapes every scene of a data set: the card, its files, the versions.
+    """Hash what shapes every scene and result of a data set: the card, its files, the versions.
 
     Parameters
     ----------

@@ -1,7 +1,9 @@
 """A card as text again, with the files it speaks of: what a model carries with it.
 
 The card is written out in full, whatever it was built on, so that a model needs neither the
-user's TOML nor the cards of the package's next version.
+user's TOML nor the cards of the package's next version. A field that a card gains is written in
+`written_of`; a file that it learns to speak of is taken along in `packed` and found again in
+`unpacked`. Keys of cached scenes and of unfinished work follow by themselves.
 """
 
 from dataclasses import replace

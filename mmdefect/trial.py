@@ -12,15 +12,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from mmdefect.cache import card_key
 from mmdefect.captures import Capture, Refusal
-from mmdefect.card_text import written_of
 from mmdefect.contracts import Explainer
 from mmdefect.dataset import Dataset
 from mmdefect.errors import CardError
 from mmdefect.inspection import Inspection
 from mmdefect.learning import Learning
 from mmdefect.progress import track
-from mmdefect.provenance import versions
 from mmdefect.records import FUSED, plain, record_of, region_rows
 from mmdefect.registry import load
 from mmdefect.report import capture_card
@@ -79,7 +78,7 @@ class Trial:
         test = self._test(learning)
         features = learning.feature_names
         manifest = self.dataset.manifest([*fit, *calibrate, *test])
-        shaping = [learning.told(), features, written_of(self.dataset.card), manifest, versions()]
+        shaping = [learning.told(), features, card_key(self.dataset.card), manifest]
         work = self.work.category(self.number, self.category, shaping)
         self.inspection = self._fitted(learning, work)
         records, spill, on_grid = self._judge(test, learning, work)
