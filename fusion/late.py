@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 
-from mmdefect.contracts import Detector, Scenes, Tensors
+from mmdefect.contracts import Detector, Scenes, Tensors, Updatable
 from mmdefect.errors import MmdefectError, NotFittedError, SceneError, UnknownNameError
 from mmdefect.prediction import new_prediction
 from mmdefect.progress import track
@@ -77,6 +77,13 @@ class Late:
         self.folds = folds
         self.seed = seed
 
+    def __repr__(self) -> str:
+        """Tell which sensors it weighs, and how."""
+        held = getattr(self, "detectors_", None)
+        if held is None:
+            return f"Late({', '.join(self.sensors) or 'all sensors'}; {self.rule}, not fitted)"
+        return f"Late({self.rule} of {', '.join(map(repr, held.values()))})"
+
     def fit(self, scenes: Scenes) -> Self:
         """Fit every sensor's detector, then every sensor's scales on held-out good parts.
 
@@ -113,6 +120,34 @@ class Late:
         self.sensors = used
         self._fit_scales(scenes)
         return self
+
+    def add(self, scenes: Scenes) -> int:
+        """Let every sensor's detector take further good parts in; the scales stay.
+
+        Parameters
+        ----------
+        scenes : Scenes
+
+        Returns
+        -------
+        int
+            How many patches were taken in.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        MmdefectError
+            When the detectors cannot be updated.
+        """
+        self._check_fitted()
+        detectors = list(self.detectors_.values())
+        taken = [made.add(scenes) for made in detectors if isinstance(made, Updatable)]
+        if len(taken) < len(detectors):
+            raise MmdefectError(
+                f"the detector {self.detector!r} cannot take parts in after it was fitted; fit anew"
+            )
+        return sum(taken)
 
     def predict(self, scene: xr.Dataset, without: int | None = None) -> xr.Dataset:
         """Score a scene.
@@ -210,7 +245,8 @@ class Late:
         fusion = cls(**own)
         maker: Any = load("detectors", fusion.detector)
         fusion.detectors_ = {}
-        for name, held in learnt["detectors"].items():
+        for name in fusion.sensors:
+            held = learnt["detectors"][name]
             own_tensors = {
                 key.removeprefix(f"{name}/"): array
                 for key, array in tensors.items()

@@ -7,14 +7,14 @@ truth are masks and box lists read, because a part without a label has no place.
 
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from mmdefect.boxes import Box, frame_number, read_boxes
 from mmdefect.cards import Card
-from mmdefect.errors import CardError, SensorError
+from mmdefect.errors import SensorError
 from mmdefect.frames import read_mask
 from mmdefect.layout import BOXES, MASK, Slot
 
@@ -55,6 +55,12 @@ class Capture:
         """The capture's name within its data set."""
         return "/".join((self.category, self.split, self.kind, self.name))
 
+    @property
+    def attrs(self) -> dict[str, str]:
+        """What a scene of it is labelled with."""
+        told = {key: getattr(self, key) for key in ("category", "split", "kind", "label")}
+        return {"capture": self.id, **told}
+
 
 @dataclass
 class _Place:
@@ -69,7 +75,7 @@ _Key = tuple[str, str, str, str]
 
 
 def find_captures(
-    card: Card, root: Path, sensors: Sequence[str]
+    card: Card, root: Path, sensors: Sequence[str], below: Path | None = None
 ) -> tuple[list[Capture], list[Refusal], list[str]]:
     """Walk a folder and gather its files into captures.
 
@@ -81,6 +87,8 @@ def find_captures(
         An existing folder.
     sensors : sequence of str
         The sensors to look for.
+    below : Path, optional
+        Look only into this folder below the root.
 
     Returns
     -------
@@ -102,7 +110,7 @@ def find_captures(
     unplaced: list[str] = []
     roles = {name: role for role, names in card.splits.items() for name in (role, *names)}
     assigned = card.truth.assign.splits(root, roles)
-    for path, slot in _slots(card, root):
+    for path, slot in _slots(card, root, below or root):
         relative = path.relative_to(root).as_posix()
         if slot is None:
             unplaced.append(relative)
@@ -168,11 +176,11 @@ def _join_masks(found: dict[_Key, _Place]) -> None:
                 found[other].files[MASK] = mask
 
 
-def _slots(card: Card, root: Path) -> Iterator[tuple[Path, Slot | None]]:
+def _slots(card: Card, root: Path, below: Path) -> Iterator[tuple[Path, Slot | None]]:
     """Give every picture or array, or folder in a file's place, and its place in the card."""
     root_name = root.resolve().name
     walked: set[str] = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
+    for folder, folders, files in os.walk(below, followlinks=True):
         walked.add(os.path.realpath(folder))
         folders[:] = sorted(
             name
@@ -264,74 +272,3 @@ def _drawn_split(name: str, teaches: bool) -> str:
     """
     share = zlib.crc32(name.encode()) / 2**32
     return "train" if teaches and share < TRAIN_SHARE else "test"
-
-
-def check_stems(category: str, captures: Sequence[Capture]) -> None:
-    """Refuse captures of which none has two sensors although two are there.
-
-    Parameters
-    ----------
-    category : str
-    captures : sequence of Capture
-
-    Raises
-    ------
-    CardError
-        The files of one capture do not have one name.
-    """
-    seen = sorted({name for capture in captures for name in capture.frames})
-    if len(seen) < 2 or any(len(capture.frames) > 1 for capture in captures):
-        return
-    one, other = (next(c.name for c in captures if name in c.frames) for name in seen[:2])
-    raise CardError(
-        f"in {category!r} no capture has two sensors: {seen[0]!r} has files like {one!r}, "
-        f"{seen[1]!r} like {other!r}; the frames of one capture must have one name, or say with "
-        "--sensors which sensor to use"
-    )
-
-
-def series_on_both_sides(captures: Sequence[Capture]) -> list[str]:
-    """Name the parts that are both learnt from and tested.
-
-    Parameters
-    ----------
-    captures : sequence of Capture
-        Of one category.
-
-    Returns
-    -------
-    list of str
-        Sorted names of series.
-    """
-    sides: dict[str, set[bool]] = {}
-    for capture in captures:
-        if capture.series:
-            sides.setdefault(capture.series, set()).add(capture.split == "test")
-    return sorted(series for series, found in sides.items() if len(found) > 1)
-
-
-def notes_on(captures: Sequence[Capture], sensors: Iterable[str]) -> list[str]:
-    """Tell what a reader of results should know: sensors that lack, parts on both sides.
-
-    Parameters
-    ----------
-    captures : sequence of Capture
-        Of one category.
-    sensors : iterable of str
-
-    Returns
-    -------
-    list of str
-    """
-    category, notes = captures[0].category, []
-    for name in sensors:
-        lacking = sum(name not in capture.frames for capture in captures)
-        if lacking:
-            notes.append(f"{category}: {lacking} of {len(captures)} captures have no {name} frame")
-    both = series_on_both_sides(captures)
-    if both:
-        notes.append(
-            f"{category}: captures of {', '.join(both[:3])} are both learnt from and tested; "
-            "results are those of a known part"
-        )
-    return notes

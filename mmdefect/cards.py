@@ -9,20 +9,23 @@
 The path grammar is in ``mmdefect.layout``; every field is described in ``datasets/README.md``.
 """
 
-import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mmdefect.card_toml import card_folder, card_names, written
 from mmdefect.errors import CardError
 from mmdefect.layout import ANY, BOXES, MASK, PLACEHOLDER, PLACEHOLDERS, SPLITS, Layout
 from mmdefect.truth import Truth, read_truth
+from mmdefect.zone_table import ZoneEntry, read_zones
 
-_MOST_BASES = 8
+__all__ = ["Card", "SensorEntry", "card_folder", "card_names", "card_of", "read_card"]
+
 _BACKGROUNDS = ("keep", "plane")
 _RESERVED = set(
-    "any axis boxes color defect edge energy fused grid learn mask sensor valid".split()
+    "any apart axis boxes color defect edge energy fused grid learn mask sensor valid".split()
 )
 _KEYS = {
     "": {
@@ -41,6 +44,7 @@ _KEYS = {
         "sensors",
         "rig",
         "learn",
+        "zones",
     },
     "splits": set(SPLITS),
     "assign": {*SPLITS, "table"},
@@ -82,6 +86,9 @@ class Card:
         Path of the rig file, below the data set's root or beside the card; empty without one.
     folder : Path
         Where the card's own file lies.
+    files : mapping of str to Path
+        Where the files that the card names were found, by the names it has for them; a data set
+        and a model fill it in.
     registered : tuple of str
         Sensors whose frames lie on the reference's grid, pixel on pixel.
     mask_folders : tuple of str
@@ -94,6 +101,8 @@ class Card:
         What a reader of every result on these data should know.
     pad : bool
         Whether frames of several sizes are padded, as blind, to the largest.
+    zones : tuple of ZoneEntry
+        Places that are ignored, or judged apart; paths of their masks are absolute.
     """
 
     name: str
@@ -108,11 +117,13 @@ class Card:
     registered: tuple[str, ...] = ()
     mask_folders: tuple[str, ...] = ()
     rig: str = ""
-    folder: Path = Path()
+    folder: Path = field(default=Path(), compare=False)
+    files: Mapping[str, Path] = field(default_factory=dict, compare=False)
     background: str = "keep"
     truth: Truth = field(default_factory=Truth)
     notes: tuple[str, ...] = ()
     pad: bool = False
+    zones: tuple[ZoneEntry, ...] = ()
 
     @property
     def promised(self) -> tuple[str, ...]:
@@ -124,36 +135,6 @@ class Card:
         """The card's grammar of paths."""
         folders = {entry.name: entry.folders for entry in self.sensors.values()}
         return Layout(self.frames, self.splits, folders | {MASK: self.mask_folders})
-
-
-def card_folder() -> Path:
-    """Find the folder of the cards that come with the package.
-
-    Returns
-    -------
-    Path
-        Inside the installed package, or beside it in a checkout.
-    """
-    here = Path(__file__).resolve().parent
-    inside = here / "datasets"
-    return inside if inside.is_dir() else here.parent / "datasets"
-
-
-def card_names() -> list[str]:
-    """List the cards that come with the package.
-
-    Returns
-    -------
-    list of str
-
-    Examples
-    --------
-    >>> card_names()
-    ['crack_rgbdt', 'eyecandies', 'folder', 'gdxray', 'mpdd', 'mulsen', 'mvtec3d', 'mvtec_ad', \
-'real3d_ad', 'visa']
-    """
-    files = card_folder().glob("*.toml")
-    return sorted(file.stem for file in files if "." not in file.stem)
 
 
 def read_card(name: str | Path) -> Card:
@@ -173,53 +154,28 @@ def read_card(name: str | Path) -> Card:
     CardError
         When there is no such card, or it is not as the grammar wants it.
     """
-    return _card(_written(str(name)), str(name))
+    return card_of(written(str(name)), str(name))
 
 
-def _based(written: dict[str, Any], path: Path, depth: int) -> dict[str, Any]:
-    """Lay a card over the one it builds on, which may build on another."""
-    base = written.pop("base", None)
-    if base is None:
-        return written
-    if not isinstance(base, str) or depth == _MOST_BASES:
-        raise CardError(
-            f"{path.name} has the base {base!r}; a card's name or file was promised, and not in "
-            "a circle"
-        )
-    name = base if base in card_names() else str(path.parent / base)
-    below, rig = _written(name, depth + 1), written.get("rig")
-    if isinstance(rig, dict) and "file" in rig and isinstance(below.get("rig"), dict):
-        below["rig"].pop("reference", None)  # the rig file names it
-    return _over(below, written)
+def card_of(written: dict[str, Any], where: str) -> Card:
+    """Check a parsed card and make it.
 
+    Parameters
+    ----------
+    written : dict
+        What TOML gave, what it builds on included.
+    where : str
+        What messages call it.
 
-def _written(name: str, depth: int = 0) -> dict[str, Any]:
-    """Parse the TOML behind a name, and behind what it builds on."""
-    path = card_folder() / f"{name}.toml" if name in card_names() else Path(name)
-    if not path.is_file():
-        raise CardError(
-            f"no card {name!r}; there are: {', '.join(card_names())}; or give the path of a TOML "
-            'file (for your own captures: base = "folder")'
-        )
-    try:
-        written = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CardError(f"{path.name} is not TOML: {error}") from error
-    written.setdefault("name", path.stem)
-    return _based(written, path, depth)
+    Returns
+    -------
+    Card
 
-
-def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """Lay a card over the one it builds on, table by table."""
-    merged = dict(base)
-    for key, value in own.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _over(merged[key], value) if both else value
-    return merged
-
-
-def _card(written: dict[str, Any], where: str) -> Card:
-    """Check a parsed card and make it."""
+    Raises
+    ------
+    CardError
+        When it is not as the grammar wants it.
+    """
     _known(written, _KEYS[""], where)
     for table in ("splits", "assign", "frames", "boxes", "sensors", "rig", "learn"):
         if not isinstance(written.get(table, {}), dict):
@@ -255,6 +211,7 @@ def _card(written: dict[str, Any], where: str) -> Card:
         notes=_texts(written.get("notes", ()), "notes", where),
         truth=read_truth(written, where),
         pad=_flag(rig.get("pad", False), "[rig] pad", where),
+        zones=read_zones(written.get("zones", {}), sensors, where),
     )
     _check_names(card, where)
     _check_patterns(card, where)

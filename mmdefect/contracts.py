@@ -2,13 +2,13 @@
 
 Protocols instead of base classes: a plug-in need not import us to fit, and what a protocol
 promises is held by ``tests/test_contracts.py`` for every name the registry lists. Every maker can
-be called without arguments. Room is left for detectors that keep learning on the line or merge
-what two sites know; they come with the first detector that does so.
+be called without arguments. Room is left for detectors that merge what two sites know; it comes
+with the first detector that does so.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import xarray as xr
@@ -91,7 +91,11 @@ class Detector(Protocol):
         ...
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
-        """Give what was learnt: arrays, and settings that JSON can hold."""
+        """Give what was learnt: arrays, and settings that JSON can hold.
+
+        Specs of features stand under the key ``features``, as a text or by sensor, so that a
+        model can carry their weights.
+        """
         ...
 
     @classmethod
@@ -110,6 +114,20 @@ class Fusion(Detector, Protocol):
 
     def combine(self, evidence: xr.DataArray) -> xr.DataArray:
         """Combine evidence (sensor, …) over ``sensor``; NaN contributes nothing."""
+        ...
+
+
+@runtime_checkable
+class Updatable(Protocol):
+    """A detector, or a fusion, that takes further good parts in after it was fitted.
+
+    No score rises by it: of no scene, no pixel, no sensor. So what calibration parts scored
+    before stays an upper bound of what they would score now, and the false-alarm rate holds
+    without scoring them again.
+    """
+
+    def add(self, scenes: Scenes) -> int:
+        """Learn from scenes of further good parts; give how many patches were taken in."""
         ...
 
 

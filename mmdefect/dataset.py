@@ -8,27 +8,22 @@
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import xarray as xr
 
-from mmdefect.boxes import with_boxes
-from mmdefect.captures import (
-    Capture,
-    Refusal,
-    check_stems,
-    find_captures,
-    notes_on,
-)
+from mmdefect.building import SceneBuilder
+from mmdefect.cache import SceneCache, card_key, scene_key
+from mmdefect.capture_notes import check_stems, notes_on, nothing_found
+from mmdefect.capture_scenes import CaptureScenes
+from mmdefect.captures import Capture, Refusal, find_captures
 from mmdefect.cards import Card, read_card
 from mmdefect.errors import CardError
-from mmdefect.geometry.removal import without_background
-from mmdefect.learnable import learnable
+from mmdefect.model import Origin
 from mmdefect.provenance import Digests
 from mmdefect.reading import FrameReader
-from mmdefect.registration import to_scene
 from mmdefect.rigging import read_card_rig
 
 
@@ -43,6 +38,13 @@ class Dataset:
         The folder.
     sensors : sequence of str, optional
         Use only these.
+    learnt : Origin, optional
+        What a model learnt from: the captures then have its sensors and its sizes, whatever is
+        found.
+    below : Path, optional
+        Look only into this folder below the root.
+    cache : SceneCache, optional
+        Where scenes are kept.
 
     Raises
     ------
@@ -59,26 +61,42 @@ class Dataset:
     """
 
     def __init__(
-        self, card: Card | str | Path, root: str | Path, *, sensors: Sequence[str] | None = None
+        self,
+        card: Card | str | Path,
+        root: str | Path,
+        *,
+        sensors: Sequence[str] | None = None,
+        learnt: Origin | None = None,
+        below: Path | None = None,
+        cache: SceneCache | None = None,
     ) -> None:
         self.card = card if isinstance(card, Card) else read_card(card)
         self.root = Path(root)
         self.refused: list[Refusal] = []
         self.notes: list[str] = list(self.card.notes)
         self._digests = Digests(self.root)
-        self._reader = FrameReader(self.card, self.root, self.refused)
+        self._learnt = learnt
+        self._cache = cache
+        self._reader = FrameReader(
+            self.card, self.root, self.refused, learnt.sizes if learnt else {}
+        )
         self._wanted = self._check_wanted(sensors)
         if not self.root.is_dir():
             raise CardError(f"'{root}' is no folder; give the folder that holds the captures")
         self._rig = read_card_rig(self.card, self.root, self._reader.adapter)
         if self._rig is not None:
             self.card, self._reader.rig = self._rig.card, self._rig.registration.rig
+        self.card = replace(self.card, files={**self._reader.files(), **self.card.files})
+        self._builder = SceneBuilder(self.card, self._reader, self._rig)
+        if cache is not None:
+            cache.serve(self.root)
+        self._card_key = card_key(self.card) if cache is not None else ""
         scanners = self._rig.scanners if self._rig is not None else []
         looked_for = list(dict.fromkeys([*self._wanted, *scanners]))
-        found, doubled, unplaced = find_captures(self.card, self.root, looked_for)
+        found, doubled, unplaced = find_captures(self.card, self.root, looked_for, below)
         found = [capture for capture in found if capture.frames.keys() & set(self._wanted)]
         self.refused += doubled
-        named = {path.relative_to(self.root).as_posix() for path in self._reader.files()}
+        named = {path.relative_to(self.root).as_posix() for path in self._reader.files().values()}
         unplaced = [path for path in unplaced if path not in named]
         if unplaced:
             self.notes.append(
@@ -90,15 +108,11 @@ class Dataset:
             self._captures.setdefault(capture.category, []).append(capture)
         self._sensors = {category: self._seen(category) for category in self._captures}
         if not self._captures:
-            patterns = [pattern for group in self.card.frames.values() for pattern in group]
-            raise CardError(
-                f"no capture below {self.root.name!r} for the card {self.card.name!r}; it looks "
-                f"for {'; '.join(patterns)} with sensors in the folders "
-                f"{', '.join(self._folders())}"
-            )
+            raise nothing_found(self.card, self.root, self._wanted)
         for category in self.categories:
-            check_stems(category, self.captures(category))
-            self.notes += notes_on(self.captures(category), self.sensors(category))
+            if learnt is None:
+                check_stems(category, self.captures(category))
+                self.notes += notes_on(self.captures(category), self.sensors(category))
 
     def __repr__(self) -> str:
         """Tell what is there."""
@@ -148,17 +162,10 @@ class Dataset:
         return self._sensors[category]
 
     def reference(self, category: str) -> str:
-        """Name the sensor whose grid the scenes have: the card's, else the first that is there.
+        """Name the sensor whose grid the scenes have: the card's, else the first that is there."""
+        return self._builder.reference(self.sensors(category))
 
-        By a rig it is always the rig's reference, whether its frames are there or not.
-        """
-        if self._rig is not None:
-            return self.card.reference
-        sensors = self.sensors(category)
-        on_grid = [self.card.reference, *self.card.registered]
-        return next((name for name in on_grid if name in sensors), sensors[0])
-
-    def scenes(self, captures: Iterable[Capture]) -> "CaptureScenes":
+    def scenes(self, captures: Iterable[Capture]) -> CaptureScenes:
         """Give captures as scenes that are read when they are gone through."""
         return CaptureScenes(self, list(captures))
 
@@ -204,41 +211,20 @@ class Dataset:
         SceneError
             When the card wants the background removed, but states no unit of the points.
         """
-        sensors = self.sensors(capture.category)
-        size = self.grid_size(capture.category)
-        scanners = self._rig.scanners if self._rig is not None else []
-        read = {name: self._frame(capture, name) for name in [*sensors, *scanners]}
-        there = {name: frame for name, frame in read.items() if frame is not None}
-        grids = dict(zip(sensors, self._grids(capture.category), strict=True))
-        if self._rig is not None:
-            there, found = self._rig.registration.place(there)
-            grids |= found
-        frames = {
-            name: there[name] if name in there else self._reader.blank(name, size)
-            for name in sensors
-        }
-        scene = to_scene(
-            frames,
-            reference=self.reference(capture.category),
-            registered=[name for name in self.card.registered if name in there],
-            size=size,
-            defect=self._reader.defect(capture, size) if self._masks_fit(capture) else None,
-            attrs={
-                "capture": capture.id,
-                "dataset": self.card.name,
-                "category": capture.category,
-                "split": capture.split,
-                "kind": capture.kind,
-                "label": capture.label,
-            },
-        ).assign_coords(grid=("sensor", [grids[name] for name in sensors]))
-        if self.card.background == "plane":
-            scene = without_background(scene)
-        if capture.boxes is not None and self._masks_fit(capture):
-            scene = with_boxes(scene, capture.boxes)
-        margin = self.card.truth.good_pixels
-        if margin is not None and capture.label == "defect" and capture.split != "test":
-            scene = learnable(scene, margin)
+        attrs = {"dataset": self.card.name, **capture.attrs}
+        if self._cache is None:
+            return self._builder.built(capture, *self._of(capture.category), attrs)
+        size, category = self.grid_size(capture.category), capture.category
+        every = self.captures(category) if self.card.pad else []
+        sizes = [self._reader.size(name, every) for name in self.sensors(category) if every]
+        grid = (size, self.reference(category), self.sensors(category), sizes)
+        key = scene_key(self._card_key, capture, self.digest, grid)
+        kept = self._cache.get(key)
+        if kept is not None:
+            return kept.assign_attrs(attrs)
+        scene = self._builder.built(capture, *self._of(capture.category), attrs)
+        if not any(refusal.capture == capture.id for refusal in self.refused):
+            self._cache.put(key, scene)
         return scene
 
     def teaches(self, capture: Capture) -> bool:
@@ -246,37 +232,15 @@ class Dataset:
         if capture.label == "good":
             return True
         marked = capture.mask is not None or bool(capture.boxes)
-        return self.card.truth.good_pixels is not None and marked and self._masks_fit(capture)
-
-    def _masks_fit(self, capture: Capture) -> bool:
-        """Tell whether masks, which are drawn on the card's reference, are on the scene's grid."""
-        family = (self.card.reference, *self.card.registered)
-        return capture.label == "good" or self.reference(capture.category) in family
-
-    def _grids(self, category: str) -> list[str]:
-        """Name each sensor's grid, absent ones included."""
-        reference = self.reference(category)
-        family = {self.card.reference, *self.card.registered}
-        if self._rig is not None:
-            family |= set(self._rig.registration.rig.cameras)
-        on_it = family if reference in family else {reference}
-        return [reference if name in on_it else name for name in self.sensors(category)]
+        return (
+            self.card.truth.good_pixels is not None
+            and marked
+            and self._builder.masks_fit(capture, self.reference(capture.category))
+        )
 
     def grid_size(self, category: str) -> tuple[int, int]:
         """Give the height and width in pixels of the reference's grid."""
-        if self._rig is not None:
-            return self._rig.registration.size
-        reference = self.reference(category)
-        for name in [reference, *self.sensors(category)]:
-            size = self._reader.size(name, self.captures(category))
-            if size is not None:
-                return size
-        refused = [r for r in self.refused if r.capture.startswith(f"{category}/")]
-        raise CardError(
-            f"no frame of {category!r} can be read: {refused[-1].file}: {refused[-1].why}"
-            if refused
-            else f"{category!r} has no frame"
-        )
+        return self._builder.grid_size(self.captures(category), self.sensors(category))
 
     def own_size(self, capture: Capture) -> tuple[int, int] | None:
         """Give the reference frame's height and width before padding; None without padding."""
@@ -285,7 +249,41 @@ class Dataset:
     def manifest(self, captures: Iterable[Capture]) -> str:
         """Hash which files with which content were used (SHA-256), the rig's and flats included."""
         rig = self._rig.files if self._rig is not None else []
-        return self._digests.manifest(captures, [*rig, *self._reader.files()])
+        return self._digests.manifest(captures, [*rig, *self._reader.files().values()])
+
+    def digest(self, path: Path) -> str | None:
+        """Hash a file's bytes (SHA-256); None for what cannot be read."""
+        return self._digests.of(path)
+
+    def parts(self, captures: Iterable[Capture]) -> list[list[str]]:
+        """Give the hashes of every capture's frames (SHA-256)."""
+        return self._digests.parts(captures)
+
+    def origin(self, fit: Sequence[Capture], calibration: Sequence[Capture]) -> Origin:
+        """Tell what a model has to know of this data set.
+
+        Parameters
+        ----------
+        fit, calibration : sequence of Capture
+            Of one category.
+
+        Returns
+        -------
+        Origin
+        """
+        category = fit[0].category
+        every = self.captures(category)
+        found = {name: self._reader.size(name, every) for name in self.sensors(category)}
+        return Origin(
+            self.card,
+            category,
+            tuple(self.sensors(category)),
+            {name: size for name, size in found.items() if size is not None},
+            self.manifest([*fit, *calibration]),
+            self.parts(fit),
+            self.parts(calibration),
+            any(capture.label == "good" for capture in (*fit, *calibration)),
+        )
 
     def without_copies(
         self, captures: Iterable[Capture], learnt: Iterable[Capture]
@@ -326,6 +324,9 @@ class Dataset:
                 kept.append(capture)
         return kept
 
+    def _of(self, category: str) -> tuple[list[Capture], list[str]]:
+        return self.captures(category), self.sensors(category)
+
     def _frame(self, capture: Capture, name: str) -> xr.DataArray | None:
         return self._reader.frame(capture, name, self.captures(capture.category))
 
@@ -343,23 +344,6 @@ class Dataset:
         """Find out which sensors a category has."""
         seen = {name for capture in self._captures[category] for name in capture.frames}
         seen |= set(self.card.promised)
+        if self._learnt is not None:
+            seen = set(self._learnt.sensors)
         return [name for name in self.card.sensors if name in seen and name in self._wanted]
-
-    def _folders(self) -> list[str]:
-        return [folder for name in self._wanted for folder in self.card.sensors[name].folders]
-
-
-@dataclass(frozen=True)
-class CaptureScenes:
-    """Captures as scenes, read anew each time they are gone through."""
-
-    dataset: Dataset
-    captures: list[Capture]
-
-    def __iter__(self) -> Iterator[xr.Dataset]:
-        """Read one scene after the other."""
-        return (self.dataset.scene(capture) for capture in self.captures)
-
-    def __len__(self) -> int:
-        """Count the captures."""
-        return len(self.captures)

@@ -8,6 +8,7 @@ One root, so that a caller can catch everything this package means to say and no
     ├─ CardError          (ValueError)    a card, or its folder, is not as written
     ├─ SensorError        (ValueError)    a file is not what its adapter reads
     ├─ FeatureError       (ValueError)    a feature extractor, or its weights, cannot be had
+    ├─ ModelError         (ValueError)    a model's folder is not as written
     ├─ UnknownNameError   (LookupError)   no plug-in goes by this name
     └─ NotFittedError     (RuntimeError)  a detector was asked too early
 
@@ -38,6 +39,10 @@ class SensorError(MmdefectError, ValueError):
 
 class FeatureError(MmdefectError, ValueError):
     """A feature extractor, or its weights, cannot be had."""
+
+
+class ModelError(MmdefectError, ValueError):
+    """A model's folder is not as written, or does not fit what it is asked."""
 
 
 class UnknownNameError(MmdefectError, LookupError):

@@ -1,22 +1,26 @@
 """Evaluate: learn the good parts of a data set, judge its test parts, measure how well.
 
 One category that fails, or one file that cannot be read, is listed and does not stop the others,
-and what is already measured is on disk before the next category begins.
+and what is already measured is on disk before the next category begins. A run that was killed
+goes on where it was when the same is asked for again; its results are those of one that was not.
 """
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from mmdefect.cache import SceneCache
 from mmdefect.captures import Refusal
 from mmdefect.cards import Card
 from mmdefect.dataset import Dataset
 from mmdefect.errors import CardError, MmdefectError
+from mmdefect.learning import check_features
 from mmdefect.published import beside_ours, read_published
 from mmdefect.report import markdown_tables, mistake_rank, write_page
 from mmdefect.results import Row, header, write_json
-from mmdefect.trial import Settings, Trial
+from mmdefect.settings import Settings
+from mmdefect.trial import Trial
+from mmdefect.work import Work
 
 __all__ = ["Settings", "evaluate"]
 
@@ -30,6 +34,7 @@ def evaluate(
     *,
     categories: Sequence[str] = (),
     settings: Settings | None = None,
+    cache: SceneCache | None = None,
 ) -> Row:
     """Fit on good parts, judge the test parts, measure and report.
 
@@ -44,6 +49,8 @@ def evaluate(
     categories : sequence of str
         Use only these; all when empty.
     settings : Settings, optional
+    cache : SceneCache, optional
+        Where scenes are kept.
 
     Returns
     -------
@@ -56,13 +63,8 @@ def evaluate(
         When nothing could be evaluated.
     """
     settings = settings or Settings()
-    dataset = Dataset(card, root, sensors=settings.sensors or None)
-    unknown = sorted(set(settings.features) - set(dataset.card.sensors))
-    if unknown:
-        raise CardError(
-            f"features are given for {unknown[0]!r}; the card has: "
-            f"{', '.join(dataset.card.sensors)}"
-        )
+    dataset = Dataset(card, root, sensors=settings.sensors or None, cache=cache)
+    check_features(dataset, settings)
     chosen = _categories(dataset, categories)
     folder = _out_folder(Path(out), dataset.root)
     told = {**asdict(settings), "sensors": list(settings.sensors)}
@@ -70,26 +72,43 @@ def evaluate(
     results["card"] = {
         name: getattr(dataset.card, name) for name in ("name", "title", "licence", "source")
     }
-    with tempfile.TemporaryDirectory(prefix="mmdefect-", dir=folder) as scratch:
-        failures: list[MmdefectError] = []
-        pictures: dict[str, Path] = {}
-        for number, category in enumerate(chosen):
-            place = Path(scratch) / str(number)
-            place.mkdir()
-            trial = Trial(dataset, category, settings, place)
-            try:
-                trial.into(results)
-                pictures |= trial.pictures
-            except MmdefectError as error:
-                failures.append(error)
-                dataset.refused.append(Refusal(category, "", "", str(error)))
-            _tell(results, dataset)
-            if len(failures) <= number:
-                write_json(folder / "results.json", results)
-        if len(failures) == len(chosen):
-            raise failures[0]
-        _write_report(results, folder, pictures)
+    work = Work(folder)
+    try:
+        _run(dataset, chosen, settings, results, work, folder)
+    except MmdefectError:
+        work.remove()
+        raise
+    finally:
+        work.close()
+    work.remove()
     return results
+
+
+def _run(
+    dataset: Dataset,
+    chosen: Sequence[str],
+    settings: Settings,
+    results: Row,
+    work: Work,
+    folder: Path,
+) -> None:
+    """Try every category, and write what came out."""
+    failures: list[MmdefectError] = []
+    pictures: dict[str, Path] = {}
+    for number, category in enumerate(chosen):
+        trial = Trial(dataset, category, settings, work, number)
+        try:
+            trial.into(results)
+            pictures |= trial.pictures
+        except MmdefectError as error:
+            failures.append(error)
+            dataset.refused.append(Refusal(category, "", "", str(error)))
+        _tell(results, dataset)
+        if len(failures) <= number:
+            write_json(folder / "results.json", results)
+    if len(failures) == len(chosen):
+        raise failures[0]
+    _write_report(results, folder, pictures)
 
 
 def _categories(dataset: Dataset, wanted: Sequence[str]) -> list[str]:

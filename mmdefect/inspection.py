@@ -1,25 +1,28 @@
 """An inspection: a fusion that learnt good parts, with the calibration its verdicts rest on.
 
-The one object that a notebook, the batch command and later a line's watcher share. Which parts
-fit and which calibrate is decided here and nowhere else, because the false-alarm rate holds only
-while the two are disjoint.
+The one object that a notebook, the batch commands and a line's watcher share. The false-alarm
+rate holds only while the parts that fit and those that calibrate are disjoint
+(``mmdefect.division``). With zones every place has its share of the rate (``mmdefect.zones``).
 """
 
-from collections.abc import Sequence
-from typing import Self, TypeVar
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
 
-from mmdefect.contracts import Fusion, Scenes
-from mmdefect.errors import NotFittedError
+from mmdefect.contracts import Fusion, Scenes, Updatable
+from mmdefect.errors import MmdefectError, ModelError, NotFittedError, SceneError
+from mmdefect.judging import Judge, places_to_regions
+from mmdefect.model import Learnt, ModelFolder, Origin, load, save
+from mmdefect.peaks import Peaks, usual_area
 from mmdefect.progress import track
-from mmdefect.verdict import Calibration, parts_needed
-
-T = TypeVar("T")
-
-_USUAL_SHARE = 0.25
-_LARGEST_SHARE = 1 / 3
+from mmdefect.records import rows_of
+from mmdefect.regions import Region, surface_area
+from mmdefect.scene import sensors_of
+from mmdefect.verdict import Calibration
+from mmdefect.zones import Zones
 
 
 class Inspection:
@@ -31,18 +34,44 @@ class Inspection:
         Not yet fitted.
     false_alarm : float
         The wanted rate of good parts called defective.
+    zones : Zones, optional
+        What is ignored and what is judged apart; by default those of the card, when the scenes
+        come from a `Dataset`.
 
     Attributes
     ----------
     calibration_ : Calibration
         What good parts that fitted nothing score.
+    peaks_ : Peaks
+        How high their maps reach.
+    origin_ : Origin or None
+        The data set, when the scenes came from one.
+    model_ : ModelFolder or None
+        Where it was loaded from, or last saved to.
     """
 
-    def __init__(self, fusion: Fusion, false_alarm: float = 0.05) -> None:
+    def __init__(
+        self, fusion: Fusion, false_alarm: float = 0.05, zones: Zones | None = None
+    ) -> None:
         if not 0 < false_alarm < 1:
             raise ValueError(f"false_alarm is {false_alarm}; a rate between 0 and 1 was promised")
         self.fusion = fusion
         self.false_alarm = false_alarm
+        self.zones = zones or Zones()
+        self.origin_: Origin | None = None
+        self.model_: ModelFolder | None = None
+
+    def __repr__(self) -> str:
+        """Tell what it learnt and what it promises."""
+        if not hasattr(self, "calibration_"):
+            return f"Inspection of {self.fusion!r}, not fitted"
+        parts = len(self.calibration_.evidence)
+        of = f" of {self.origin_.category!r}" if self.origin_ else ""
+        zones = f"\n  {self.zones!r}" if self.zones.entries else ""
+        return (
+            f"Inspection{of}: false-alarm rate {self.false_alarm:g}, from {parts} calibration "
+            f"parts (smallest {self.smallest_false_alarm:.3g})\n  {self.fusion!r}{zones}"
+        )
 
     def fit(self, scenes: Scenes, calibration: Scenes) -> Self:
         """Fit the fusion, then calibrate the verdict.
@@ -59,20 +88,19 @@ class Inspection:
         Inspection
             Itself.
         """
+        origin = getattr(scenes, "origin", None)
+        self.origin_ = origin(calibration) if origin is not None else None
+        if self.origin_ is not None and not self.zones.entries:
+            self.zones = Zones(self.origin_.card.zones)
         self.fusion.fit(scenes)
-        evidence, scores = [], []
         sensors = tuple(self.fusion.sensors)
-        for scene in track(calibration, len(calibration), "calibrating on good parts"):
-            prediction = self.fusion.predict(scene)
-            evidence.append(prediction["evidence"].values)
-            scores.append(prediction["sensor_score"].values)
-        shape = (len(evidence), len(sensors))
-        self.calibration_ = Calibration(
-            sensors,
-            np.array(evidence, dtype=np.float64).reshape(shape),
-            np.array(scores, dtype=np.float64).reshape(shape),
-            self.fusion.combine,
-        )
+        blank = np.empty((0, len(sensors)))
+        self.calibration_ = Calibration(sensors, blank, blank, self.fusion.combine)
+        first = next(iter(scenes))
+        self.size_ = (first.sizes["y"], first.sizes["x"])
+        names = tuple(place.name for place in self.zones.places(first))
+        self.peaks_ = Peaks(names, area=usual_area(scenes, self.zones))
+        self._calibrate(calibration)
         return self
 
     def predict(self, scene: xr.Dataset) -> xr.Dataset:
@@ -86,52 +114,206 @@ class Inspection:
         -------
         Dataset
             The fusion's prediction with ``p_value``, ``sensor_p_value`` and the attrs
-            ``verdict`` and, where there is one, ``threshold``.
+            ``verdict`` and, where there is one, ``threshold``. With zones judged apart also
+            ``zone_level``, ``zone_p_value`` and ``zone_verdict`` (zone); ``image_score`` and
+            ``threshold`` are then those of the rest of the part, and ``p_value`` is the smallest
+            of all places' p-values, each divided by its share: p ≤ α still means ``defect``.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        SceneError
+            When the scene has not the sensors or the size that were learnt.
+        """
+        self._check(scene)
+        judge = Judge(self.calibration_, self.peaks_, self.false_alarm)
+        return judge.judged(self.fusion.predict(scene), self.zones.places(scene))
+
+    def regions(self, scene: xr.Dataset, prediction: xr.Dataset) -> list[Region]:
+        """Find where the evidence of a scene is higher than on half of the good parts.
+
+        Parameters
+        ----------
+        scene : Dataset
+        prediction : Dataset
+            What ``predict`` said of it.
+
+        Returns
+        -------
+        list of Region
+            The most surprising first; ``p_value`` says how surprising.
+        """
+        places = self.zones.places(scene)
+        areas = {place.grid: surface_area(scene, place.grid) for place in places}
+        judge = Judge(self.calibration_, self.peaks_, self.false_alarm)
+        return places_to_regions(judge, prediction, places, areas)
+
+    def table(self, scenes: Iterable[xr.Dataset]) -> list[dict[str, Any]]:
+        """Judge scenes, and tell the results as tidy rows.
+
+        Parameters
+        ----------
+        scenes : iterable of Dataset
+
+        Returns
+        -------
+        list of dict
+            One per capture and sensor, the last of each capture ``fused``, with ``capture``,
+            ``kind``, ``label``, ``sensor``, ``score``, ``evidence``, ``p_value`` and ``verdict``;
+            ``pandas.DataFrame`` takes it as it is.
+        """
+        return [row for scene in scenes for row in rows_of(scene, self.predict(scene))]
+
+    def save(self, path: str | Path, settings: dict[str, Any] | None = None) -> ModelFolder:
+        """Write everything to a new folder, from which ``load`` makes the same inspection.
+
+        Parameters
+        ----------
+        path : str or Path
+            Not there yet.
+        settings : dict, optional
+            What shaped it, to be told by ``mmdefect model``.
+
+        Returns
+        -------
+        ModelFolder
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ModelError
+            When something is there already, or nothing can be written.
+        """
+        learnt = self.learnt()
+        if self.origin_ is None and self.zones.entries:
+            raise ModelError(
+                "zones are saved with the card they stand in; fit on the scenes of a Dataset"
+            )
+        rate = self.false_alarm
+        self.model_ = save(learnt, Path(path), false_alarm=rate, settings=settings or {})
+        return self.model_
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Inspection":
+        """Read an inspection that was saved, here or on another machine.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Returns
+        -------
+        Inspection
+            Predicts as the one that was saved, to the bit where the libraries are the same.
+
+        Raises
+        ------
+        ModelError
+            When the folder holds no model, one of another format, or is not as it was written.
+        """
+        learnt, folder = load(Path(path))
+        card = learnt.origin.card if learnt.origin else None
+        zones = Zones(card.zones if card else ())
+        inspection = cls(learnt.fusion, folder.current.false_alarm, zones)
+        inspection.calibration_, inspection.peaks_ = learnt.calibration, learnt.peaks
+        inspection.size_, inspection.origin_ = learnt.size, learnt.origin
+        inspection.model_ = folder
+        return inspection
+
+    def learnt(self) -> Learnt:
+        """Give everything that was learnt, as a model holds it.
 
         Raises
         ------
         NotFittedError
             Before ``fit``.
         """
-        if not hasattr(self, "calibration_"):
-            raise NotFittedError("the inspection knows no part; fit it first")
-        return self.calibration_.judge(self.fusion.predict(scene), self.false_alarm)
+        self._check_fitted()
+        return Learnt(self.fusion, self.calibration_, self.peaks_, self.size_, self.origin_)
+
+    def update(self, scenes: Scenes, calibration: Scenes) -> int:
+        """Take further good parts in, so that the false-alarm rate still holds.
+
+        The detectors learn from the first in such a way that no score rises
+        (`mmdefect.contracts.Updatable`): what earlier calibration parts scored is then still an
+        upper bound of what they would score now, and the rate is kept. The others join the
+        calibration, scored by what was just learnt.
+
+        Parameters
+        ----------
+        scenes : Scenes
+            Good parts to learn from; may be empty.
+        calibration : Scenes
+            Other good parts; may be empty.
+
+        Returns
+        -------
+        int
+            How many patches the detectors took in.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        MmdefectError
+            When a detector cannot be updated.
+        SceneError
+            When a scene has not the sensors or the size that were learnt.
+        """
+        self._check_fitted()
+        if not isinstance(self.fusion, Updatable):
+            raise MmdefectError(
+                f"{type(self.fusion).__name__} cannot take parts in after it was fitted; fit anew"
+            )
+        for scene in calibration:
+            self._check(scene)
+        taken = self.fusion.add(scenes) if len(scenes) else 0
+        self._calibrate(calibration)
+        return taken
+
+    @property
+    def part_rate(self) -> float:
+        """The false-alarm rate that is left for the part outside the zones judged apart."""
+        return self.false_alarm * self.zones.rest
 
     @property
     def smallest_false_alarm(self) -> float:
         """The smallest rate that can be promised for a part that lacks no usable sensor."""
-        used = self.calibration_.usable(self.calibration_.sensors, self.false_alarm)
-        return 1 / (len(self.calibration_.fused(used)) + 1)
+        used = self.calibration_.usable(self.calibration_.sensors, self.part_rate)
+        return 1 / (len(self.calibration_.fused(used)) + 1) / self.zones.smallest_share
 
+    def _calibrate(self, scenes: Scenes) -> None:
+        """Judge good parts that fitted nothing, and remember how high they reach."""
+        evidence, scores, levels = [], [], []
+        for scene in track(scenes, len(scenes), "calibrating on good parts"):
+            prediction = self.fusion.predict(scene)
+            evidence.append(prediction["evidence"].values)
+            scores.append(prediction["sensor_score"].values)
+            places = self.zones.places(scene)
+            levels.append(self.peaks_.measure(prediction, places, self.fusion.combine))
+        self.calibration_ = self.calibration_.joined(evidence, scores)
+        self.peaks_.add(levels)
 
-def divide(
-    good: Sequence[T], extra: Sequence[T], false_alarm: float, seed: int
-) -> tuple[list[T], list[T]]:
-    """Divide good parts into those that fit and those that calibrate.
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "calibration_"):
+            raise NotFittedError("the inspection knows no part; fit it first")
 
-    Parameters
-    ----------
-    good : sequence
-        Parts of the training split.
-    extra : sequence
-        Parts that the data set sets aside for calibration; all of them calibrate.
-    false_alarm : float
-        The wanted rate: it takes at least 1/rate − 1 calibration parts.
-    seed : int
-        Draws which.
-
-    Returns
-    -------
-    list
-        To fit, in the order given.
-    list
-        To calibrate: ``extra``, and where that is too few, training parts: a quarter of them or
-        what the rate takes, but never more than a third.
-    """
-    usual = 0 if extra else round(_USUAL_SHARE * len(good))
-    wanted = max(usual, parts_needed(false_alarm) - len(extra), 0)
-    taken = min(wanted, int(_LARGEST_SHARE * len(good)))
-    drawn = set(np.random.default_rng(seed).permutation(len(good))[:taken].tolist())
-    fit = [part for index, part in enumerate(good) if index not in drawn]
-    calibrate = [part for index, part in enumerate(good) if index in drawn]
-    return fit, [*calibrate, *extra]
+    def _check(self, scene: xr.Dataset) -> None:
+        """Refuse a scene of other sensors or another size than what was learnt."""
+        self._check_fitted()
+        there = sensors_of(scene)
+        lacking = [name for name in self.calibration_.sensors if name not in there]
+        if lacking:
+            raise SceneError(
+                f"the scene has the sensors {', '.join(there)}, but "
+                f"{', '.join(self.calibration_.sensors)} were learnt; give {lacking[0]!r} too, "
+                "blind where it measured nothing (mmdefect.scene.blank_frame)"
+            )
+        size = (scene.sizes["y"], scene.sizes["x"])
+        if size != self.size_:
+            raise SceneError(
+                f"the scene has {size[0]}x{size[1]} pixels, but {self.size_[0]}x{self.size_[1]} "
+                "were learnt; bring it onto that grid, or fit anew"
+            )

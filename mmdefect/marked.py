@@ -16,7 +16,7 @@ from mmdefect.captures import Capture
 from mmdefect.inspection import Inspection
 from mmdefect.metrics import box_metrics
 from mmdefect.progress import track
-from mmdefect.results import FUSED
+from mmdefect.records import FUSED
 from mmdefect.spill import MapSpill
 from mmdefect.verdict import conformal_threshold
 
@@ -126,7 +126,7 @@ def refer_all(record: Row) -> None:
     record : dict
         Changed.
     """
-    for told in (record, *record["sensors"].values()):
+    for told in (record, *record["sensors"].values(), *record.get("zones", {}).values()):
         told["verdict"] = "refer" if told["verdict"] != "not_inspectable" else told["verdict"]
         told["p_value"] = None
     record["threshold"] = None

@@ -58,3 +58,17 @@ def track(steps: Iterable[T], total: int | None = None, what: str = "working") -
         yield from rich_track(steps, what, total=total, console=console, transient=True)
     else:
         yield from steps
+
+
+def say(text: str) -> None:
+    """Say something about the work in progress, where progress is shown.
+
+    Parameters
+    ----------
+    text : str
+        One line; it goes to standard error.
+    """
+    if _shown.get():
+        from rich.console import Console
+
+        Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(text)

@@ -5,10 +5,32 @@ sets under one name. And a test picture that was also learnt from is no test.
 """
 
 import hashlib
+import platform
 from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from mmdefect.captures import Capture
+
+_LIBRARIES = ("h5py", "numpy", "open3d", "scikit-learn", "timm", "torch", "xarray")
+
+
+def versions() -> dict[str, str | None]:
+    """Give the versions of Python and of the libraries that shape numbers.
+
+    Returns
+    -------
+    dict of str to str
+        None where a library is not installed.
+    """
+
+    def of(library: str) -> str | None:
+        try:
+            return version(library)
+        except PackageNotFoundError:
+            return None
+
+    return {"python": platform.python_version()} | {name: of(name) for name in _LIBRARIES}
 
 
 class Digests:
@@ -80,6 +102,18 @@ class Digests:
             for path in capture.frames.values()
             if (digest := self.of(path)) is not None
         }
+
+    def parts(self, captures: Iterable[Capture]) -> list[list[str]]:
+        """Give the hashes of every capture's frames, sorted.
+
+        Returns
+        -------
+        list of list of str
+        """
+        return [
+            sorted(d for path in capture.frames.values() if (d := self.of(path)) is not None)
+            for capture in captures
+        ]
 
     def twins(self, capture: Capture, owners: Mapping[str, str]) -> dict[str, str]:
         """Find a capture's frames that others hold too.

@@ -6,7 +6,7 @@ nothing is to be seen, and a frame of another size than the sensor's others, unl
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -14,6 +14,7 @@ import xarray as xr
 
 from mmdefect.boxes import box_mask
 from mmdefect.captures import Capture, Refusal
+from mmdefect.card_text import files_named
 from mmdefect.cards import Card
 from mmdefect.contracts import SensorAdapter
 from mmdefect.errors import CardError, SensorError
@@ -35,18 +36,28 @@ class FrameReader:
     root : Path
     refused : list of Refusal
         Grows with what cannot be used.
+    sizes : mapping of str to (int, int), optional
+        Height and width in pixels that a sensor's frames must have; else those of most of the
+        first ones.
 
     Attributes
     ----------
     rig : Rig or None
-        Whose cameras say how large frames must be; None lets the captures vote.
+        Whose cameras say how large frames must be; None lets ``sizes`` or the captures say it.
     """
 
-    def __init__(self, card: Card, root: Path, refused: list[Refusal]) -> None:
+    def __init__(
+        self,
+        card: Card,
+        root: Path,
+        refused: list[Refusal],
+        sizes: Mapping[str, tuple[int, int]] | None = None,
+    ) -> None:
         self.card = card
         self.root = root
         self.refused = refused
         self.rig: Rig | None = None
+        self.sizes = dict(sizes or {})
         self._adapters: dict[str, SensorAdapter] = {}
         self._sizes: dict[tuple[str, str], tuple[int, int] | None] = {}
         self._own: dict[Path, tuple[int, int]] = {}
@@ -72,24 +83,31 @@ class FrameReader:
                 ) from error
         return self._adapters[name]
 
-    def files(self) -> list[Path]:
-        """List the files that the card's options name: flats, darks, maps of bad pixels."""
-        return [path for name in self.card.sensors for path in self._resolved(name).values()]
+    def files(self) -> dict[str, Path]:
+        """Find the files that the card's options name: flats, darks, maps of bad pixels.
+
+        Returns
+        -------
+        dict of str to Path
+            By their names in the card.
+        """
+        return {
+            told: self._resolved(name)[option]
+            for name in self.card.sensors
+            for option, told in files_named(self.card, name)
+        }
 
     def _resolved(self, name: str) -> dict[str, Path]:
-        """Find the files that a sensor's options name, below the root and nowhere else."""
-        entry = self.card.sensors[name]
+        """Find the files that a sensor's options name: a model's own, else below the root."""
         resolved = {}
-        for option in getattr(load("sensors", entry.adapter), "files", ()):
-            told = entry.options.get(option)
-            if not isinstance(told, str):
-                continue
-            if PurePath(told).is_absolute() or ".." in PurePath(told).parts:
+        for option, told in files_named(self.card, name):
+            inside = not PurePath(told).is_absolute() and ".." not in PurePath(told).parts
+            if told not in self.card.files and not inside:
                 raise CardError(
                     f"card {self.card.name!r}: [sensors.{name}] {option} is {told!r}, but a path "
                     "below the data set's folder was promised; put the file there"
                 )
-            resolved[option] = self.root / told
+            resolved[option] = self.card.files.get(told, self.root / told)
         return resolved
 
     def blank(self, name: str, size: tuple[int, int]) -> xr.DataArray:
@@ -116,6 +134,8 @@ class FrameReader:
         camera = self.rig.cameras.get(name) if self.rig is not None else None
         if camera is not None:
             return camera.height, camera.width
+        if name in self.sizes:
+            return self.sizes[name]
         key = (captures[0].category, name)
         if key not in self._sizes and self.card.pad:
             self._sizes[key] = self._largest(name, captures)
@@ -173,7 +193,8 @@ class FrameReader:
         if told is not None:
             self.refuse(capture, name, capture.frames[name], told)
             return None
-        if usual is not None and self.card.pad:
+        fits = usual is not None and found[0] <= usual[0] and found[1] <= usual[1]
+        if usual is not None and self.card.pad and fits:
             return frame.pad(y=(0, usual[0] - found[0]), x=(0, usual[1] - found[1]))
         if usual is not None and found != usual:
             self.refuse(
@@ -181,7 +202,8 @@ class FrameReader:
                 name,
                 capture.frames[name],
                 f"{found[0]}x{found[1]} pixels were found, but {usual[0]}x{usual[1]} as in the "
-                "other captures was promised; was the camera set up differently?",
+                f"{'parts learnt from' if name in self.sizes else 'other captures'} was promised; "
+                "was the camera set up differently?",
             )
             return None
         return frame

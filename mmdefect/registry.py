@@ -88,3 +88,30 @@ def load(kind: str, name: str) -> Callable[..., Any]:
     (maker_name,) = module.__all__
     maker = getattr(module, maker_name)
     return maker
+
+
+def name_of(kind: str, made: object) -> str:
+    """Find the name under which an object's maker is registered.
+
+    Parameters
+    ----------
+    kind : str
+        One of ``KINDS``.
+    made : object
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    UnknownNameError
+        When no plug-in of this kind made it.
+    """
+    for name in names(kind):
+        if load(kind, name) is type(made):
+            return name
+    raise UnknownNameError(
+        f"{type(made).__name__} is no plug-in of kind {kind!r}, so that it cannot be found again; "
+        f"there are: {', '.join(names(kind))}"
+    )

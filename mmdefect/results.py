@@ -7,11 +7,9 @@ number. ``docs/results-format.md`` describes the file.
 
 import json
 import os
-import platform
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +17,12 @@ import numpy as np
 
 from mmdefect import __version__
 from mmdefect.metrics import Estimate, part_metrics, pixel_metrics, rates
+from mmdefect.provenance import versions
+from mmdefect.records import FUSED
 from mmdefect.spill import MapSpill
 from mmdefect.verdict import Calibration, conformal_threshold
 
 SCHEMA = 1
-FUSED = "fused"
-_LIBRARIES = ("h5py", "numpy", "open3d", "scikit-learn", "timm", "torch", "xarray")
 
 Row = dict[str, Any]
 
@@ -196,13 +194,11 @@ def header(settings: Row) -> Row:
     -------
     dict
     """
-    versions: dict[str, str | None] = {"python": platform.python_version()}
-    versions |= {name: _version(name) for name in _LIBRARIES}
     return {
         "schema": SCHEMA,
         "mmdefect": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": versions,
+        "versions": versions(),
         "settings": settings,
         "seed": settings["seed"],
         "false_alarm": settings["false_alarm"],
@@ -216,14 +212,6 @@ def header(settings: Row) -> Row:
         "refused": [],
         "notes": [],
     }
-
-
-def _version(library: str) -> str | None:
-    """Give a library's version; None where it is not installed."""
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return None
 
 
 def write_json(path: Path, results: Row) -> None:

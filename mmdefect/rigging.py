@@ -27,7 +27,7 @@ class CardRig:
     Parameters
     ----------
     card : Card
-        With the rig's reference.
+        With the rig's reference, and the place of its file.
     registration : Registration
     files : list of Path
         What the rig was read from: its file and, where it has one, the CAD mesh.
@@ -82,12 +82,14 @@ def read_card_rig(
     for name in scanners:
         _check_scanner(card, rig, name, adapter(name))
     files = [path, *([rig.surface] if isinstance(rig.surface, Path) else [])]
-    card = replace(card, reference=rig.reference)
+    card = replace(card, reference=rig.reference, files={**card.files, card.rig: path})
     return CardRig(card, Registration(rig, card.registered), files, scanners)
 
 
 def _find(card: Card, root: Path) -> Path:
-    """Find the rig file below the data set's root, or beside the card."""
+    """Find the rig file: a model's own, else below the data set's root, or beside the card."""
+    if card.rig in card.files:
+        return card.files[card.rig]
     places = [root / card.rig, card.folder / card.rig]
     path = next((place for place in places if place.is_file()), None)
     if path is None:

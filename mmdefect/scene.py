@@ -243,6 +243,26 @@ def registered_in(scene: xr.Dataset) -> list[str]:
     return [name for name, same in zip(sensors_of(scene), on_reference, strict=True) if same]
 
 
+def apart_of(scene: xr.Dataset, sensor: str) -> np.ndarray:
+    """Tell which pixels of a sensor are judged apart, and so do not count in the part's score.
+
+    Parameters
+    ----------
+    scene : Dataset
+    sensor : str
+
+    Returns
+    -------
+    bool array (y, x)
+        The scene's ``apart`` (sensor, y, x), False everywhere where it has none; see
+        ``mmdefect.zones``.
+    """
+    if "apart" not in scene:
+        return np.zeros((scene.sizes["y"], scene.sizes["x"]), dtype=bool)
+    apart: np.ndarray = scene["apart"].sel(sensor=sensor).values
+    return apart
+
+
 def crop(scene: xr.Dataset, y: slice, x: slice) -> xr.Dataset:
     """Cut a window out; pixel coordinates stay those of the whole grid.
 

@@ -1,11 +1,11 @@
 """Maps of a whole test set on disk, so that memory does not grow with it.
 
 Pixel metrics need every map more than once, and the maps of a test set are far larger than its
-verdicts. They go to two files per category in a temporary folder and are mapped one capture at a
+verdicts. They go to two files per category in the work folder and are mapped one capture at a
 time: pages of a mapping that stays open count as memory held.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,18 +24,29 @@ class MapSpill:
         The maps of a capture: its sensors, then ``fused``.
     size : (int, int)
         Height and width in pixels.
+    known : collection of int, optional
+        Go on with the files that are there, in which the truth of these captures is known.
+    own : mapping of int to (int, int), optional
+        Height and width before padding of the captures that are there and were padded.
     """
 
     def __init__(
-        self, folder: Path, captures: int, names: Sequence[str], size: tuple[int, int]
+        self,
+        folder: Path,
+        captures: int,
+        names: Sequence[str],
+        size: tuple[int, int],
+        known: Collection[int] | None = None,
+        own: Mapping[int, tuple[int, int]] | None = None,
     ) -> None:
         self.names = tuple(names)
         self._maps, self._truth = folder / "maps.npy", folder / "truth.npy"
         shape = (captures, len(self.names), *size)
-        np.lib.format.open_memmap(self._maps, "w+", np.float32, shape)
-        np.lib.format.open_memmap(self._truth, "w+", np.bool_, (captures, *size))
-        self._known: set[int] = set()
-        self._own: dict[int, tuple[int, int]] = {}
+        if known is None:
+            np.lib.format.open_memmap(self._maps, "w+", np.float32, shape)
+            np.lib.format.open_memmap(self._truth, "w+", np.bool_, (captures, *size))
+        self._known = set(known or ())
+        self._own = dict(own or {})
 
     def put(
         self,

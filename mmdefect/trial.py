@@ -1,62 +1,34 @@
 """The trial of one category: fit, calibrate, judge, measure.
 
 Captures are read, scored, pictured and forgotten one after the other; what has to be seen again
-(maps for the pixel metrics, pictures for the report) waits on disk.
+(maps for the pixel metrics, pictures for the report) waits on disk. Every step is kept as
+unfinished work, so that a trial that was killed goes on where it was.
 """
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from mmdefect.captures import Capture
-from mmdefect.contracts import Explainer, Fusion
+from mmdefect.cache import card_key
+from mmdefect.captures import Capture, Refusal
+from mmdefect.contracts import Explainer
 from mmdefect.dataset import Dataset
-from mmdefect.errors import CardError, FeatureError
-from mmdefect.features import extractor
-from mmdefect.inspection import Inspection, divide
+from mmdefect.errors import CardError
+from mmdefect.inspection import Inspection
+from mmdefect.learning import Learning
 from mmdefect.marked import add_box_numbers, drop_part_numbers, highest_pixels, refer_all
 from mmdefect.progress import track
+from mmdefect.records import FUSED, plain, record_of, region_rows
 from mmdefect.registry import load
 from mmdefect.report import capture_card
-from mmdefect.results import FUSED, Row, rows_of_category
+from mmdefect.results import Row, rows_of_category
 from mmdefect.scene import registered_in
+from mmdefect.settings import Settings
 from mmdefect.spill import MapSpill
-
-BACKBONE = "timm:mobilenetv2_100"
-_IMAGES = ("rgb", "infrared", "xray")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that shapes the numbers of an evaluation.
-
-    Parameters
-    ----------
-    sensors : tuple of str
-        The sensors to use; all when empty.
-    features : dict of str to str
-        Spec by sensor; where not named, a small pretrained backbone for pictures if its weights
-        can be had, ``builtin`` else.
-    detector, fusion : str
-        Plug-ins by name.
-    false_alarm : float
-        The wanted rate of good parts called defective.
-    bank_bytes : int
-        Bytes that all detectors may hold while fitting.
-    seed : int
-    """
-
-    sensors: tuple[str, ...] = ()
-    features: Mapping[str, str] = field(default_factory=dict)
-    detector: str = "memory_bank"
-    fusion: str = "late"
-    false_alarm: float = 0.05
-    bank_bytes: int = 512 << 20
-    seed: int = 0
+from mmdefect.work import CategoryWork, Work
 
 
 class Trial:
@@ -67,8 +39,10 @@ class Trial:
     dataset : Dataset
     category : str
     settings : Settings
-    scratch : Path
-        An empty folder for maps and pictures.
+    work : Work
+        Where unfinished work is kept.
+    number : int
+        The category's place in the evaluation.
 
     Attributes
     ----------
@@ -76,11 +50,14 @@ class Trial:
         The report's fragment of every judged capture.
     """
 
-    def __init__(self, dataset: Dataset, category: str, settings: Settings, scratch: Path) -> None:
+    def __init__(
+        self, dataset: Dataset, category: str, settings: Settings, work: Work, number: int = 0
+    ) -> None:
         self.dataset = dataset
         self.category = category
         self.settings = settings
-        self.scratch = scratch
+        self.work = work
+        self.number = number
         self.explainer: Explainer = load("explain", "shapley")()
         self.pictures: dict[str, Path] = {}
 
@@ -97,192 +74,177 @@ class Trial:
         CardError
             When there is no good part to learn from, or no part to test.
         """
-        fit, calibrate, test = self._parts()
-        features = self._features()
-        fusion: Fusion = load("fusion", self.settings.fusion)(
-            sensors=tuple(self.dataset.sensors(self.category)),
-            detector=self.settings.detector,
-            features=features,
-            bank_bytes=self.settings.bank_bytes,
-            seed=self.settings.seed,
-        )
-        self.inspection = Inspection(fusion, self.settings.false_alarm)
-        self.inspection.fit(self.dataset.scenes(fit), self.dataset.scenes(calibrate))
-        self.knows_good = any(c.label == "good" for c in (*fit, *calibrate))
-        self._note_calibration(len(calibrate))
-        records, spill, on_grid = self._judge(test)
+        learning = Learning(self.dataset, self.category, self.settings)
+        fit, calibrate = learning.fit_parts, learning.calibration_parts
+        test = self._test(learning)
+        features = learning.feature_names
+        manifest = self.dataset.manifest([*fit, *calibrate, *test])
+        sides = [[_told(capture) for capture in side] for side in (fit, calibrate, test)]
+        shaping = [learning.told(), features, card_key(self.dataset.card), manifest, sides]
+        work = self.work.category(self.number, self.category, shaping)
+        self.inspection = self._fitted(learning, work)
+        records, spill, on_grid = self._judge(test, learning, work)
         rows, rows_per_kind = rows_of_category(
             records,
             spill,
             self.inspection.calibration_,
             category=self.category,
             on_grid=on_grid,
-            false_alarm=self.settings.false_alarm,
+            false_alarm=self.inspection.part_rate,
             seed=self.settings.seed,
         )
-        if not self.knows_good:
+        if not learning.knows_good:
             drop_part_numbers([*rows, *rows_per_kind])
         if any(capture.boxes is not None for capture in test):
-            add_box_numbers(
-                rows,
-                spill,
-                test,
-                highest_pixels(self.inspection, self.dataset.scenes(calibrate), len(calibrate)),
-                on_grid=on_grid,
-                false_alarm=self.settings.false_alarm,
-                seed=self.settings.seed,
-            )
+            self._add_boxes(rows, spill, test, calibrate, on_grid)
         results["rows"] += rows
         results["rows_per_kind"] += rows_per_kind
         results["captures"] += records
-        results["features"][self.category] = {
-            name: extractor(spec).name for name, spec in features.items()
-        }
+        results["features"][self.category] = features
         results["splits"][self.category] = {
             "fit": len(fit), "calibration": len(calibrate), "test": len(test)
         }  # fmt: skip
-        results["manifest"][self.category] = self.dataset.manifest([*fit, *calibrate, *test])
+        results["manifest"][self.category] = manifest
         results["smallest_false_alarm"][self.category] = self.inspection.smallest_false_alarm
 
-    def _parts(self) -> tuple[list[Capture], list[Capture], list[Capture]]:
-        """Choose which captures fit, calibrate and test."""
-        train = self.dataset.captures(self.category, "train")
-        extra = self.dataset.captures(self.category, "calibration")
-        test = self.dataset.captures(self.category, "test")
-        good, extra_good = (
-            [c for c in group if self.dataset.teaches(c)] for group in (train, extra)
+    def _add_boxes(
+        self,
+        rows: list[Row],
+        spill: MapSpill,
+        test: list[Capture],
+        calibrate: list[Capture],
+        on_grid: set[str],
+    ) -> None:
+        """Measure boxes against the highest pixels of the calibration frames."""
+        scenes = self.dataset.scenes(calibrate)
+        add_box_numbers(
+            rows,
+            spill,
+            test,
+            highest_pixels(self.inspection, scenes, len(calibrate)),
+            on_grid=on_grid,
+            false_alarm=self.settings.false_alarm,
+            seed=self.settings.seed,
         )
-        unused = len(train) + len(extra) - len(good) - len(extra_good)
-        if unused:
-            self._note(f"{unused} defective captures outside the test split are not learnt from")
-        fit, calibrate = divide(good, extra_good, self.settings.false_alarm, self.settings.seed)
-        calibrate = self.dataset.without_copies(calibrate, fit)
-        test = self.dataset.without_copies(test, [*fit, *calibrate])
-        if not fit or not test:
-            missing = "good part to learn from" if not fit else "part to test"
+
+    def _test(self, learning: Learning) -> list[Capture]:
+        """Choose which captures are tested."""
+        test = self.dataset.captures(self.category, "test")
+        learnt = [*learning.fit_parts, *learning.calibration_parts]
+        test = self.dataset.without_copies(test, learnt)
+        if not test:
             raise CardError(
-                f"{self.category!r} has no {missing}; kinds of good parts are "
-                f"{', '.join(self.dataset.card.good)}, splits are "
-                f"{', '.join(sorted({c.split for c in self.dataset.captures(self.category)}))}"
+                f"{self.category!r} has no part to test; kinds of good parts are "
+                f"{', '.join(self.dataset.card.good)}, splits are {learning.splits()}"
             )
-        return fit, calibrate, test
+        return test
 
-    def _features(self) -> dict[str, str]:
-        """Name every sensor's features: the caller's choice, else the best that can be had."""
-        sensors = self.dataset.sensors(self.category)
-        return {
-            name: self.settings.features.get(name) or self._default_features(name)
-            for name in sensors
-        }
+    def _fitted(self, learning: Learning, work: CategoryWork) -> Inspection:
+        """Fit, or load what was fitted before."""
+        told = work.fitted()
+        if told is not None:
+            self.dataset.refused[:] = [Refusal(*row) for row in told["refused"]]
+            self.dataset.notes[:] = told["notes"]
+            return Inspection.load(work.model)
+        inspection = learning.inspection()
+        learning.note_calibration(inspection)
+        inspection.save(work.model, learning.told())
+        work.finish_fit({"refused": self.dataset.refused, "notes": self.dataset.notes})
+        return inspection
 
-    def _default_features(self, sensor: str) -> str:
-        if self.dataset.card.sensors[sensor].adapter not in _IMAGES:
-            return "builtin"
-        try:
-            return BACKBONE if extractor(BACKBONE).name else "builtin"
-        except FeatureError as error:
-            self._note(
-                f"{sensor} is described by 'builtin', which ranks parts less well than a "
-                f"pretrained backbone: {error}"
-            )
-            return "builtin"
-
-    def _judge(self, test: list[Capture]) -> tuple[list[Row], MapSpill, set[str]]:
+    def _judge(
+        self, test: list[Capture], learning: Learning, work: CategoryWork
+    ) -> tuple[list[Row], MapSpill, set[str]]:
         """Judge every test capture; keep a record, spill the maps and the picture."""
         names = [*self.dataset.sensors(self.category), FUSED]
         size = self.dataset.grid_size(self.category)
-        spill = MapSpill(self.scratch, len(test), names, size)
-        records: list[Row] = []
-        on_grid: set[str] = set()
-        unknown = 0
-        for index, capture in enumerate(track(test, len(test), f"judging {self.category}")):
-            started = time.perf_counter()
-            scene = self.dataset.scene(capture)
-            prediction = self.inspection.predict(scene)
-            seconds = time.perf_counter() - started
-            maps = np.concatenate(
-                [prediction["sensor_map"].values, prediction["anomaly_map"].values[None]]
-            )
-            defect = scene["defect"].values if "defect" in scene else None
-            unknown += defect is None
-            spill.put(index, maps.astype(np.float32), defect, self.dataset.own_size(capture))
-            record = _record(capture, prediction, seconds)
-            if not self.knows_good:
-                refer_all(record)
-            self.pictures[capture.id] = self._picture(scene, prediction, record, index)
-            records.append(record)
-            on_grid |= set(registered_in(scene))
+        lines = list(work.lines)
+        known = [n for n, line in enumerate(lines) if line["truth"]] if lines else None
+        own = {n: _size(line["own_size"]) for n, line in enumerate(lines) if line["own_size"]}
+        spill = MapSpill(work.folder, len(test), names, size, known, own)
+        for line in lines:
+            self.dataset.refused += [Refusal(*row) for row in line["refused"]]
+        steps = enumerate(test[len(lines) :], start=len(lines))
+        for index, capture in track(steps, len(test) - len(lines), f"judging {self.category}"):
+            line = self._judged(index, capture, spill, work.folder, learning.knows_good)
+            work.finish_capture(line)
+            lines.append(line)
+        self.pictures = {
+            line["record"]["capture"]: _picture_path(work.folder, index)
+            for index, line in enumerate(lines)
+        }
+        unknown = sum(not line["truth"] for line in lines)
         if unknown:
-            self._note(
+            learning.note(
                 f"{unknown} of {len(test)} test captures have no usable mask and are left out of "
                 "the pixel metrics; their label comes from the folder"
             )
-        return records, spill, on_grid
+        on_grid = {name for line in lines for name in line["on_grid"]}
+        return [line["record"] for line in lines], spill, on_grid
 
-    def _picture(self, scene: xr.Dataset, prediction: xr.Dataset, record: Row, index: int) -> Path:
+    def _judged(
+        self, index: int, capture: Capture, spill: MapSpill, folder: Path, knows_good: bool
+    ) -> Row:
+        """Judge one capture; its maps and its picture are on disk when this returns."""
+        before = len(self.dataset.refused)
+        started = time.perf_counter()
+        scene = self.dataset.scene(capture)
+        prediction = self.inspection.predict(scene)
+        seconds = time.perf_counter() - started
+        fused = prediction["anomaly_map"].values[None]
+        maps = np.concatenate([prediction["sensor_map"].values, fused])
+        defect = scene["defect"].values if "defect" in scene else None
+        own = self.dataset.own_size(capture)
+        spill.put(index, maps.astype(np.float32), defect, own)
+        record = self._record(capture, scene, prediction, seconds)
+        if not knows_good:
+            refer_all(record)
+        self._picture(scene, prediction, record, _picture_path(folder, index))
+        return {
+            "record": record,
+            "truth": defect is not None,
+            "own_size": own,
+            "on_grid": registered_in(scene),
+            "refused": self.dataset.refused[before:],
+        }
+
+    def _record(
+        self, capture: Capture, scene: xr.Dataset, prediction: xr.Dataset, seconds: float
+    ) -> Row:
+        """Write down what was said of one capture."""
+        told = record_of(prediction)
+        sensors: dict[str, Any] = told.pop("sensors")
+        return {
+            "capture": capture.id,
+            "category": capture.category,
+            "kind": capture.kind,
+            "label": capture.label,
+            **told,
+            "seconds": seconds,
+            "sensors": sensors,
+            "regions": region_rows(self.inspection.regions(scene, prediction)),
+        }
+
+    def _picture(self, scene: xr.Dataset, prediction: xr.Dataset, record: Row, path: Path) -> None:
         """Put a capture's part of the report on disk."""
         shares = self.explainer.attribute(self.inspection.fusion, prediction)
         for name, share in zip(
             shares["sensor"].values, shares["attribution"].values.tolist(), strict=True
         ):
-            record["sensors"][str(name)]["attribution"] = _plain(share)
+            record["sensors"][str(name)]["attribution"] = plain(share)
         pictured = prediction.assign(attribution=shares["attribution"])
-        path = self.scratch / f"{index:06d}.html"
         path.write_text(capture_card(scene, pictured, record), encoding="utf-8")
-        return path
-
-    def _note_calibration(self, parts: int) -> None:
-        """Say what the calibration can and cannot promise."""
-        if not self.knows_good:
-            self._note(
-                "no good part was learnt from, only good pixels of defective ones: every verdict "
-                "is 'refer', and no part-level number is defined"
-            )
-            return
-        smallest = self.inspection.smallest_false_alarm
-        if smallest > self.settings.false_alarm:
-            self._note(
-                f"{parts} calibration parts promise a false-alarm rate of {smallest:.3g} at best, "
-                f"{self.settings.false_alarm:g} was asked for: every verdict is 'refer'"
-            )
-        calibration = self.inspection.calibration_
-        used = calibration.usable(calibration.sensors, self.settings.false_alarm)
-        for column, name in enumerate(calibration.sensors):
-            had = int(np.isfinite(calibration.evidence[:, column]).sum())
-            if had == 0 or name not in used:
-                self._note(f"{name} has no say in the verdict: {had} calibration parts have it")
-
-    def _note(self, text: str) -> None:
-        self.dataset.notes.append(f"{self.category}: {text}")
 
 
-def _record(capture: Capture, prediction: xr.Dataset, seconds: float) -> Row:
-    """Write down what was said of one capture."""
-    alone = {
-        str(name): {
-            "present": bool(np.isfinite(prediction["sensor_score"].sel(sensor=name))),
-            "score": _plain(prediction["sensor_score"].sel(sensor=name).item()),
-            "evidence": _plain(prediction["evidence"].sel(sensor=name).item()),
-            "p_value": _plain(prediction["sensor_p_value"].sel(sensor=name).item()),
-            "verdict": str(prediction["sensor_verdict"].sel(sensor=name).item()),
-            "seconds": float(prediction["seconds"].sel(sensor=name).item()),
-        }
-        for name in prediction["sensor"].values
-    }
-    return {
-        "capture": capture.id,
-        "category": capture.category,
-        "kind": capture.kind,
-        "label": capture.label,
-        "verdict": prediction.attrs["verdict"],
-        "image_score": _plain(prediction["image_score"].item()),
-        "p_value": _plain(prediction["p_value"].item()),
-        "threshold": _plain(prediction.attrs.get("threshold", np.nan)),
-        "seconds": seconds,
-        "sensors": alone,
-    }
+def _picture_path(folder: Path, index: int) -> Path:
+    return folder / f"{index:06d}.html"
 
 
-def _plain(value: float) -> float | None:
-    """Give a number that JSON knows."""
-    return float(value) if np.isfinite(value) else None
+def _size(told: list[int]) -> tuple[int, int]:
+    """Give a height and width that JSON made a list."""
+    return told[0], told[1]
+
+
+def _told(capture: Capture) -> list[object]:
+    """Tell what a capture is taken for, which the content of its files does not say."""
+    return [capture.id, capture.label, capture.boxes]

@@ -81,6 +81,28 @@ def read_truth(written: Mapping[str, Any], where: str) -> Truth:
     )
 
 
+def truth_written(truth: Truth) -> dict[str, Any]:
+    """Give the fields as a card has them.
+
+    Parameters
+    ----------
+    truth : Truth
+
+    Returns
+    -------
+    dict
+        Of what JSON and TOML can hold.
+    """
+    assign = {role: list(globs) for role, globs in truth.assign.globs.items()}
+    table = {"table": truth.assign.table} if truth.assign.table else {}
+    return {
+        "labels": truth.labels,
+        "assign": assign | table,
+        "boxes": {"columns": list(truth.box_columns), "origin": truth.box_origin},
+        "learn": {} if truth.good_pixels is None else {"good_pixels": truth.good_pixels},
+    }
+
+
 def _texts(value: Any, what: str, where: str) -> tuple[str, ...]:
     """Take one text or a list of texts."""
     texts = (value,) if isinstance(value, str) else value

@@ -18,6 +18,7 @@ References
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Self
 
 import numpy as np
 import xarray as xr
@@ -89,7 +90,7 @@ def parts_needed(false_alarm: float) -> int:
     return int(np.ceil(1 / false_alarm - 1e-9)) - 1
 
 
-@dataclass
+@dataclass(repr=False)
 class Calibration:
     """What good parts that fitted nothing score, sensor by sensor.
 
@@ -109,6 +110,31 @@ class Calibration:
     scores: np.ndarray
     combine: Combine
     _fused: dict[tuple[str, ...], np.ndarray] = field(default_factory=dict, repr=False)
+
+    def __repr__(self) -> str:
+        """Tell how many parts it rests on, sensor by sensor."""
+        counts = np.isfinite(self.evidence).sum(0).tolist()
+        had = ", ".join(f"{n} {count}" for n, count in zip(self.sensors, counts, strict=True))
+        return f"Calibration of {len(self.evidence)} good parts ({had})"
+
+    def joined(self, evidence: Sequence[np.ndarray], scores: Sequence[np.ndarray]) -> Self:
+        """Give the calibration with further good parts.
+
+        Parameters
+        ----------
+        evidence, scores : sequence of float array (sensor,)
+            One each per part.
+
+        Returns
+        -------
+        Calibration
+        """
+        shape = (len(evidence), len(self.sensors))
+        more = [np.array(rows, dtype=np.float64).reshape(shape) for rows in (evidence, scores)]
+        held = [
+            np.concatenate(pair) for pair in zip((self.evidence, self.scores), more, strict=True)
+        ]
+        return type(self)(self.sensors, held[0], held[1], self.combine)
 
     def fused(self, sensors: Sequence[str]) -> np.ndarray:
         """Combine a subset of the sensors for every calibration part that had all of them.

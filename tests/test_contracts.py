@@ -178,6 +178,24 @@ def test_what_was_learnt_survives_files_without_pickle(learnt, plates, kind, nam
 
 
 @pytest.mark.parametrize(("kind", "name"), LEARNERS)
+def test_no_score_rises_when_a_learner_takes_parts_in(learnt, plates, kind, name):
+    before = learnt(kind, name)
+    if not isinstance(before, contracts.Updatable):
+        pytest.skip(f"{name} takes nothing in after it was fitted")
+    after = load(kind, name).from_state(*before.state())
+    assert after.add(plates["defect"][:1]) > 0
+    again = load(kind, name).from_state(*after.state())
+    scores = ("sensor_map", "sensor_score", "evidence_map", "evidence", "image_score")
+    for scene in [*plates["defect"], *plates["good"]]:
+        old, new = before.predict(scene), after.predict(scene)
+        for key in set(scores) & set(old.data_vars):
+            assert not (new[key] > old[key] * (1 + 1e-6) + 1e-9).any()
+        xr.testing.assert_identical(again.predict(scene)["sensor_map"], new["sensor_map"])
+    taken = [learner.predict(plates["defect"][0])["sensor_score"] for learner in (before, after)]
+    assert (taken[1] < 0.8 * taken[0]).all()
+
+
+@pytest.mark.parametrize(("kind", "name"), LEARNERS)
 def test_a_learner_that_knows_nothing_says_so(plates, kind, name):
     for ask in ("predict", "state"):
         arguments = [plates["good"][0]] if ask == "predict" else []

@@ -8,8 +8,9 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmdefect.errors import NotFittedError
-from mmdefect.inspection import Inspection, divide
+from mmdefect.division import calibrates, divide
+from mmdefect.errors import NotFittedError, SceneError
+from mmdefect.inspection import Inspection
 from mmdefect.prediction import VERDICTS
 from mmdefect.verdict import Calibration, conformal_p, conformal_threshold, parts_needed
 
@@ -205,30 +206,47 @@ class Echo:
         return self
 
     def predict(self, scene):
-        return prediction(*scene)
+        told = prediction(*scene["told"].values.tolist())
+        shown = told["evidence"].values[:, None, None] * np.ones((2, 4, 6))
+        told["evidence_map"] = (("sensor", "y", "x"), shown)
+        return told.assign_coords(grid=("sensor", ["rgb", "rgb"]))
 
     def combine(self, evidence):
         return add(evidence)
 
 
+def scene(rgb: float, points: float) -> xr.Dataset:
+    return xr.Dataset(
+        {"told": ("sensor", [rgb, points])},
+        coords={"sensor": ["rgb", "points"], "y": np.arange(4.0), "x": np.arange(6.0)},
+        attrs={"reference": "rgb"},
+    )
+
+
 def test_an_inspection_fits_on_the_one_and_calibrates_on_the_other():
     good = [(float(n), float(n)) for n in range(4)]
-    inspection = Inspection(Echo(), 0.25).fit([(9.0, 9.0)], good)
-    assert inspection.fusion.seen == [(9.0, 9.0)]
+    learnt = [scene(9.0, 9.0)]
+    inspection = Inspection(Echo(), 0.25).fit(learnt, [scene(*part) for part in good])
+    assert inspection.fusion.seen == learnt
     assert inspection.calibration_.sensors == ("rgb", "points")
     np.testing.assert_array_equal(inspection.calibration_.evidence, good)
     np.testing.assert_array_equal(inspection.calibration_.scores, 10 * np.array(good))
     assert inspection.smallest_false_alarm == 0.2
-    assert inspection.predict((3.0, 3.0)).attrs["verdict"] == "good"
-    assert inspection.predict((3.0, 3.1)).attrs["verdict"] == "defect"
+    assert inspection.predict(scene(3.0, 3.0)).attrs["verdict"] == "good"
+    assert inspection.predict(scene(3.0, 3.1)).attrs["verdict"] == "defect"
 
 
 def test_an_inspection_says_what_is_wrong_with_how_it_is_used():
     with pytest.raises(NotFittedError, match="the inspection knows no part; fit it first"):
-        Inspection(Echo()).predict((1.0, 1.0))
+        Inspection(Echo()).predict(scene(1.0, 1.0))
     for rate in (0, 1, -1, NAN):
         with pytest.raises(ValueError, match=f"false_alarm is {rate}; a rate between 0 and 1"):
             Inspection(Echo(), rate)
+    inspection = Inspection(Echo(), 0.25).fit([scene(9, 9)], [scene(1, 1)])
+    with pytest.raises(SceneError, match="rgb, but rgb, points were learnt; give 'points'"):
+        inspection.predict(scene(1, 1).sel(sensor=["rgb"]))
+    with pytest.raises(SceneError, match="2x6 pixels, but 4x6 were learnt"):
+        inspection.predict(scene(1, 1).isel(y=slice(2)))
 
 
 @given(
@@ -267,3 +285,13 @@ def test_how_many_fit_and_how_many_calibrate(good, extra, rate, sizes):
 def test_the_seed_draws_who_calibrates():
     drawn = [divide(range(60), [], 0.05, seed)[1] for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+@pytest.mark.parametrize("share", [0.0, 0.25, 1 / 3, 1.0])
+def test_later_parts_calibrate_at_their_share_and_the_same_ones_every_time(frames, share):
+    rng = np.random.default_rng(frames)
+    parts = [[rng.bytes(32).hex() for _ in range(frames)] for _ in range(4000)]
+    sides = [calibrates(part, share) for part in parts]
+    assert np.mean(sides) == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / 4000))
+    assert sides == [calibrates(part[::-1], share) for part in parts]

@@ -12,6 +12,7 @@ are added, because a part is not everywhere equally regular:
 The bank is cross-fitted. Each fold of the training parts chooses its own coreset without knowing
 the others, and the bank is their union; leaving a fold's rows out scores its parts as strangers.
 So held-out scores of good parts, which every later scale rests on, cost no second bank.
+Parts that are added later go into a layer of their own, by which no score rises.
 
 References
 ----------
@@ -28,6 +29,7 @@ import torch
 import xarray as xr
 
 from mmdefect.contracts import FeatureExtractor, Scenes, Tensors
+from mmdefect.detectors._added import Added, room, worth_a_row
 from mmdefect.detectors._coreset import Pool
 from mmdefect.detectors._maps import rows_of, to_pixels, worst_mean
 from mmdefect.detectors._search import nearest, spacing
@@ -36,7 +38,7 @@ from mmdefect.features import extractor
 from mmdefect.learnable import keep_learnable, learn_mask
 from mmdefect.prediction import new_prediction
 from mmdefect.progress import track
-from mmdefect.scene import present_in
+from mmdefect.scene import apart_of, present_in
 
 __all__ = ["MemoryBank"]
 
@@ -76,6 +78,8 @@ class MemoryBank:
         The usual distance between good patches around each row; 1 where all are the same.
     starts_ : tuple of int
         Where each fold's rows begin, and the end.
+    added_ : Added
+        Rows that came later.
     """
 
     def __init__(
@@ -98,6 +102,12 @@ class MemoryBank:
         self.blur = blur
         self.seed = seed
         self.extractor: FeatureExtractor = extractor(features)
+
+    def __repr__(self) -> str:
+        """Tell what it looks at and how much it holds."""
+        held = "not fitted" if not hasattr(self, "bank_") else f"{len(self.bank_)} rows"
+        more = len(self.added_.rows) if hasattr(self, "added_") else 0
+        return f"MemoryBank({self.sensor}, {self.features}, {held}{f' + {more}' if more else ''})"
 
     def fit(self, scenes: Scenes) -> Self:
         """Learn good patches.
@@ -133,7 +143,48 @@ class MemoryBank:
         reach = torch.cat([spacing(rows) for rows in kept])
         least = _LEAST_REACH * reach.median() if len(reach) else 0.0
         self.reach_ = torch.where(reach + least > 0, reach + least, 1.0)
+        self.added_ = Added.empty(self.bank_.shape[1])
         return self
+
+    def add(self, scenes: Scenes) -> int:
+        """Take further good parts in, so that no score rises.
+
+        Parameters
+        ----------
+        scenes : Scenes
+            Of good parts.
+
+        Returns
+        -------
+        int
+            Rows taken in: of each part ``share`` of its patches, among those that the bank knows
+            least; none once ``most_rows // 4`` have been added, or both layers together
+            would be larger than ``bank_bytes``.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        """
+        self._check_fitted()
+        before = len(self.added_.rows)
+        for index, scene in enumerate(track(scenes, len(scenes), f"adding to {self.sensor}")):
+            if not self._sees(scene) or not len(self.bank_):
+                continue
+            rows, _ = self._rows(scene)
+            free = room(
+                len(self.added_.rows),
+                rows.shape[1],
+                len(self.bank_),
+                self.most_rows,
+                self.bank_bytes,
+            )
+            wanted = min(free, max(1, round(self.share * len(rows))))
+            new = worth_a_row(rows, self._scores(rows, None), wanted, self.seed)
+            if len(new):
+                reach = self.reach_[nearest(new, self.bank_)[1]]
+                self.added_ = self.added_.joined(new, reach, index % self.folds)
+        return len(self.added_.rows) - before
 
     def predict(self, scene: xr.Dataset, without: int | None = None) -> xr.Dataset:
         """Score a scene.
@@ -162,7 +213,8 @@ class MemoryBank:
         pixels = np.full(valid.shape, np.nan, dtype=np.float32)
         if valid.any() and len(self._kept(self.bank_, without)):
             pixels = to_pixels(self._grid(scene, without), valid, self.blur)
-        score = worst_mean(pixels, _WORST_SHARE)
+        counted = np.where(apart_of(scene, self.sensor), np.nan, pixels)
+        score = worst_mean(counted, _WORST_SHARE)
         return new_prediction(scene, [self.sensor], pixels[None], np.array([score]))
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
@@ -184,7 +236,7 @@ class MemoryBank:
         shown = getattr(self.extractor, "scale", None)
         learnt = {"starts": list(self.starts_), "shown": shown and list(shown)}
         tensors = {name: getattr(self, f"{name}_").numpy() for name in _LEARNT}
-        return tensors, settings | learnt
+        return tensors | self.added_.state(), settings | learnt
 
     @classmethod
     def from_state(cls, tensors: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> Self:
@@ -194,6 +246,8 @@ class MemoryBank:
         for name in _LEARNT:
             setattr(bank, f"{name}_", torch.from_numpy(np.array(tensors[name])))
         bank.starts_ = tuple(settings["starts"])
+        later = ("added", "added_reach", "added_fold")
+        bank.added_ = Added(*(torch.from_numpy(np.array(tensors[name])) for name in later))
         if settings["shown"] is not None:
             bank.extractor.scale = tuple(settings["shown"])  # type: ignore[attr-defined]
         return bank
@@ -231,9 +285,14 @@ class MemoryBank:
         rows, believed = self._rows(scene)
         grid = np.full(believed.shape, np.nan)
         if len(rows):
-            distances, found = nearest(rows, self._kept(self.bank_, without))
-            grid[believed] = (distances / self._kept(self.reach_, without)[found]).numpy()
+            grid[believed] = self._scores(rows, without).numpy()
         return grid
+
+    def _scores(self, rows: torch.Tensor, without: int | None) -> torch.Tensor:
+        """Score patches by the better of what was learnt and what was added."""
+        distances, found = nearest(rows, self._kept(self.bank_, without))
+        scores = distances / self._kept(self.reach_, without)[found]
+        return torch.minimum(scores, self.added_.scores(rows, without))
 
     def _kept(self, rows: torch.Tensor, without: int | None) -> torch.Tensor:
         """Give what belongs to the bank's rows, less one fold's."""

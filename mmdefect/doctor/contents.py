@@ -7,10 +7,11 @@ test without good parts still prints numbers.
 from collections import Counter
 from collections.abc import Iterator
 
-from mmdefect.captures import Capture, series_on_both_sides
+from mmdefect.capture_notes import series_on_both_sides
+from mmdefect.captures import Capture
 from mmdefect.dataset import Dataset
+from mmdefect.division import divide
 from mmdefect.doctor.findings import DOUBTFUL, GOOD_TO_KNOW, MOST_NAMED, WRONG, Finding
-from mmdefect.inspection import divide
 from mmdefect.verdict import parts_needed
 
 FALSE_ALARM = 0.05

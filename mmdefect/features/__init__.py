@@ -11,6 +11,7 @@ one text what it was made with::
 """
 
 import ast
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -18,7 +19,7 @@ from mmdefect.contracts import FeatureExtractor
 from mmdefect.errors import FeatureError
 from mmdefect.registry import load
 
-__all__ = ["extractor", "parse_spec"]
+__all__ = ["extractor", "parse_spec", "weights_file", "with_weights"]
 
 
 def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
@@ -103,3 +104,53 @@ def extractor(spec: str) -> FeatureExtractor:
     except TypeError as error:
         raise FeatureError(f"the features {spec!r} cannot be made: {error}") from error
     return made
+
+
+def weights_file(spec: str) -> Path | None:
+    """Find the file of weights that a spec's features need.
+
+    Parameters
+    ----------
+    spec : str
+
+    Returns
+    -------
+    Path or None
+        None for features without weights.
+
+    Raises
+    ------
+    FeatureError
+        When the spec cannot be read, or its weights cannot be had.
+    """
+    find = getattr(extractor(spec), "weights_file", None)
+    return None if find is None else find()
+
+
+def with_weights(spec: str, file: str) -> str:
+    """Name the same features with their weights in another file.
+
+    Parameters
+    ----------
+    spec : str
+    file : str
+        The file's path.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    FeatureError
+        When the path holds a question mark, which begins the options of a spec.
+
+    Examples
+    --------
+    >>> with_weights("timm:resnet18?stages=2,3", "weights/a.safetensors")
+    'timm:resnet18@weights/a.safetensors?stages=2,3'
+    """
+    if "?" in file:
+        raise FeatureError(f"the path '{file}' holds a question mark; rename its folder")
+    head, mark, query = spec.partition("?")
+    return head.partition("@")[0] + f"@{file}" + mark + query

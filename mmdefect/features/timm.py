@@ -91,7 +91,7 @@ class Timm:
     @cached_property
     def name(self) -> str:
         """The spec in full; the weights are named with the first digits of their SHA-256."""
-        file = self.weights or hub_file(self.model)
+        file = self.weights_file()
         digest = sha256(file.read_bytes()).hexdigest()[:12]
         source = f"@{self.weights.name if self.weights else 'hub'}#{digest}"
         options = {
@@ -104,11 +104,21 @@ class Timm:
         query = "&".join(f"{key}={value}" for key, value in options.items() if value is not None)
         return f"timm:{self.model}{source}" + (f"?{query}" if query else "")
 
+    def weights_file(self) -> Path:
+        """Find the file of the weights: the one given, else the hub's.
+
+        Raises
+        ------
+        FeatureError
+            When the hub's cannot be had.
+        """
+        return self.weights or hub_file(self.model)
+
     @cached_property
     def network(self) -> torch.nn.Module:
         """The backbone without its head, with its weights."""
         network = self._built(num_classes=0)
-        state = read_weights(self.weights or hub_file(self.model))
+        state = read_weights(self.weights_file())
         load_strictly(network, state, self._head_keys(network), self.model)
         return network.eval()
 

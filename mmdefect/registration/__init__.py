@@ -9,7 +9,7 @@
 from mmdefect.registration.camera import BrownConrady, Camera, Division, Pose
 from mmdefect.registration.halcon import read_halcon
 from mmdefect.registration.resample import resample, to_scene
-from mmdefect.registration.rig import Plane, Rig, read_rig, write_rig
+from mmdefect.registration.rig import Plane, Rig, read_rig, rig_text, write_rig
 
 __all__ = [
     "BrownConrady",
@@ -21,6 +21,7 @@ __all__ = [
     "read_halcon",
     "read_rig",
     "resample",
+    "rig_text",
     "to_scene",
     "write_rig",
 ]

@@ -4,6 +4,7 @@ The file is TOML, because people read and mend it; every length is in millimetre
 counts from the centre of the first. ``docs/rig-file.md`` describes it field by field.
 """
 
+import json
 import math
 import tomllib
 from collections.abc import Mapping
@@ -154,10 +155,25 @@ def write_rig(rig: Rig, path: Path) -> None:
     rig : Rig
     path : Path
     """
+    path.write_text(rig_text(rig), encoding="utf-8")
+
+
+def rig_text(rig: Rig) -> str:
+    """Give what ``write_rig`` writes.
+
+    Parameters
+    ----------
+    rig : Rig
+
+    Returns
+    -------
+    str
+        TOML.
+    """
     lines = [
         "# Lengths in mm, pixels counted from the centre of the first; x_camera = rotation",
         "# · x_rig + translation, with x right, y down and z away from the camera.",
-        f'name = "{rig.name}"',
+        f"name = {json.dumps(rig.name, ensure_ascii=False)}",
         f'reference = "{rig.reference}"',
     ]
     if isinstance(rig.surface, Plane):
@@ -167,7 +183,7 @@ def write_rig(rig: Rig, path: Path) -> None:
         lines += ["", "[surface]", f'mesh = "{rig.surface.as_posix()}"']
     for name, camera in rig.cameras.items():
         lines += ["", f"[cameras.{name}]", *_camera_lines(camera)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "\n".join(lines) + "\n"
 
 
 def _camera_lines(camera: Camera) -> list[str]:

@@ -137,7 +137,16 @@ def _heading(capture: _Capture) -> str:
         f'<span class="label">label: {clean(record["label"])}</span> '
         f"{clean(record['category'])}, {clean(record['kind'])}{unknown}</p>\n"
         f'<p class="numbers">score <b>{number(score)}</b>{limit} · '
-        f"p-value <b>{number(record['p_value'])}</b></p></header>"
+        f"p-value <b>{number(record['p_value'])}</b>{_zones(record)}</p></header>"
+    )
+
+
+def _zones(record: Row) -> str:
+    """Say what the zones that are judged apart say."""
+    told = record.get("zones", {})
+    return "".join(
+        f" · zone {clean(name)}: {VERDICTS[zone['verdict']]} (p-value {number(zone['p_value'])})"
+        for name, zone in told.items()
     )
 
 

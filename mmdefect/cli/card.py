@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 
-def card(
+def command(
     root: Annotated[Path, typer.Argument(help="The folder of the captures.")],
     out: Annotated[
         Path | None, typer.Option(help="Write the card to this file instead of printing it.")

@@ -1,10 +1,11 @@
 """``mmdefect doctor``: what is in a data set, before anyone trains on it."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from mmdefect.cli import _options as options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,9 +18,9 @@ _NAMED = 3
 _WIDTH = 120
 
 
-def doctor(
-    card: Annotated[str, typer.Argument(help="A card's name, or the path of a TOML file.")],
-    root: Annotated[Path, typer.Argument(help="The folder of the captures.")],
+def command(
+    card: options.CardName,
+    root: options.Root,
     category: Annotated[
         list[str] | None, typer.Option("--category", help="Look at this only; may be repeated.")
     ] = None,

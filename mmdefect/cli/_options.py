@@ -1,0 +1,132 @@
+"""Arguments and options that several commands share, and what they turn into.
+
+``evaluate`` and ``fit`` learn in the same way, so they take the same flags and make the same
+settings of them.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mmdefect.cache import SceneCache
+    from mmdefect.settings import Settings
+
+CardName = Annotated[str, typer.Argument(help="A card's name, or the path of a TOML file.")]
+Root = Annotated[Path, typer.Argument(help="The folder of the captures.")]
+Model = Annotated[Path, typer.Argument(help="The folder of a model, as 'fit' writes it.")]
+Sensors = Annotated[str, typer.Option(help="Use only these, separated by commas, e.g. rgb,points.")]
+Features = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--features",
+        help="SENSOR=SPEC, or SPEC for all; may be repeated. SPEC is 'builtin' or like "
+        "'timm:resnet18@FILE?stages=2,3'.",
+    ),
+]
+Detector = Annotated[str, typer.Option(help="A detector's name.")]
+Fusion = Annotated[str, typer.Option(help="A fusion's name.")]
+FalseAlarm = Annotated[
+    float, typer.Option(help="Wanted rate of good parts called defective, in (0, 1).")
+]
+BankBytes = Annotated[
+    int, typer.Option(min=1 << 20, help="Bytes the detectors may hold while fitting.")
+]
+Seed = Annotated[int, typer.Option(help="Of every random step.")]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="MMDEFECT_CACHE",
+        help="Keep scenes here, so that a second run need not read and register them again.",
+    ),
+]
+CacheBytes = Annotated[
+    int, typer.Option(min=1 << 20, help="Bytes the cache may hold; the oldest scenes go first.")
+]
+CACHE_BYTES = 8 << 30
+
+
+def check_rate(false_alarm: float) -> None:
+    """Refuse what is no rate.
+
+    Parameters
+    ----------
+    false_alarm : float
+
+    Raises
+    ------
+    BadParameter
+    """
+    if not 0 < false_alarm < 1:
+        raise typer.BadParameter("a rate between 0 and 1 was promised", param_hint="--false-alarm")
+
+
+def settings_of(
+    card: str,
+    sensors: str,
+    features: list[str] | None,
+    detector: str,
+    fusion: str,
+    false_alarm: float,
+    bank_bytes: int,
+    seed: int,
+) -> "Settings":
+    """Make the settings that the shared flags ask for.
+
+    Returns
+    -------
+    Settings
+
+    Raises
+    ------
+    BadParameter
+        When the rate is none.
+    MmdefectError
+        When the features cannot be made.
+    """
+    from mmdefect.settings import Settings
+
+    check_rate(false_alarm)
+    return Settings(
+        sensors=tuple(name for name in sensors.split(",") if name),
+        features=_features(features or [], card),
+        detector=detector,
+        fusion=fusion,
+        false_alarm=false_alarm,
+        bank_bytes=bank_bytes,
+        seed=seed,
+    )
+
+
+def cache_of(folder: Path | None, most_bytes: int) -> "SceneCache | None":
+    """Open the cache of scenes, where one is wanted."""
+    if folder is None:
+        return None
+    from mmdefect.cache import SceneCache
+
+    return SceneCache(folder, most_bytes)
+
+
+def _features(given: list[str], card: str) -> dict[str, str]:
+    """Read SENSOR=SPEC; a SPEC alone is for every sensor that is not named."""
+    from mmdefect.cards import read_card
+    from mmdefect.errors import CardError
+    from mmdefect.features import extractor
+
+    sensors = read_card(card).sensors
+    everywhere: dict[str, str] = {}
+    named: dict[str, str] = {}
+    for text in given:
+        sensor, equals, spec = text.partition("=")
+        if not equals or any(mark in sensor for mark in ":@?"):
+            everywhere = dict.fromkeys(sensors, text)
+        elif sensor in sensors:
+            named[sensor] = spec
+        else:
+            raise CardError(
+                f"--features names the sensor {sensor!r}; the card has: {', '.join(sensors)}"
+            )
+    for spec in {*everywhere.values(), *named.values()}:
+        extractor(spec)
+    return everywhere | named

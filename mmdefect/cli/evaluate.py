@@ -1,0 +1,47 @@
+"""``mmdefect evaluate``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmdefect.cli import _options as options
+from mmdefect.cli._exits import DONE, REFUSALS
+
+
+def command(
+    card: options.CardName,
+    root: options.Root,
+    category: Annotated[
+        list[str] | None, typer.Option("--category", help="Use only this; may be repeated.")
+    ] = None,
+    sensors: options.Sensors = "",
+    features: options.Features = None,
+    detector: options.Detector = "memory_bank",
+    fusion: options.Fusion = "late",
+    false_alarm: options.FalseAlarm = 0.05,
+    bank_bytes: options.BankBytes = 512 << 20,
+    seed: options.Seed = 0,
+    cache: options.Cache = None,
+    cache_bytes: options.CacheBytes = options.CACHE_BYTES,
+    out: Annotated[
+        Path, typer.Option(help="The folder for the results; a run that was killed goes on here.")
+    ] = Path("mmdefect-results"),
+) -> None:
+    """Learn good parts, judge the test parts, say how well."""
+    from mmdefect.cli._tell import out_console, tell
+    from mmdefect.evaluate import evaluate as run
+    from mmdefect.progress import progress_shown
+    from mmdefect.report import console_table
+
+    settings = options.settings_of(
+        card, sensors, features, detector, fusion, false_alarm, bank_bytes, seed
+    )
+    scenes = options.cache_of(cache, cache_bytes)
+    with progress_shown():
+        results = run(card, root, out, categories=category or (), settings=settings, cache=scenes)
+    out_console().print(console_table(results))
+    tell(results["notes"], results["refused"])
+    typer.echo(f"report:  {out / 'report.html'}")
+    typer.echo(f"results: {out / 'results.json'}")
+    raise typer.Exit(REFUSALS if results["refused"] else DONE)
