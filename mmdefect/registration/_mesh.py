@@ -125,6 +125,45 @@ def bridge(
 
 
 @compiled
+def grow(
+    band: int,
+    start: int,
+    stop: int,
+    points: Any,
+    depth: Any,
+    slope: float,
+    slack: float,
+    state: Any,
+) -> None:
+    """Carry surfaces on by one pixel where they end, along their own slope, as ``GUESSED``.
+
+    Of several surfaces that end there the nearest is carried on. Reads measured points only, so
+    bands do not feel each other. Writes ``points`` (plane, y, x), of which the last is depth.
+    """
+    rows, columns = depth.shape
+    last = points.shape[0] - 1
+    for i in range(start, stop):
+        for j in range(columns):
+            if state[i, j] != NOTHING:
+                continue
+            nearest, down, across = np.inf, 0, 0
+            for k, n in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+                if not (0 <= i + 2 * k < rows and 0 <= j + 2 * n < columns):
+                    continue
+                if state[i + k, j + n] != MEASURED or state[i + 2 * k, j + 2 * n] != MEASURED:
+                    continue
+                edge, inner = depth[i + k, j + n], depth[i + 2 * k, j + 2 * n]
+                if abs(edge - inner) <= slope * edge + slack and edge < nearest:
+                    nearest, down, across = edge, k, n
+            if nearest < np.inf:
+                for axis in range(last + 1):
+                    edge = points[axis, i + down, j + across]
+                    inner = points[axis, i + 2 * down, j + 2 * across]
+                    points[axis, i, j] = 2 * edge - inner
+                state[i, j] = GUESSED
+
+
+@compiled
 def stand(
     band: int, start: int, stop: int, points: Any, state: Any, motion: Any, plane: Any,
     x: Any, y: Any, w: Any,
