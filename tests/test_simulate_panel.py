@@ -162,7 +162,7 @@ def test_every_kind_builds_and_has_its_extent_on_the_part(kind: str) -> None:
         ("delamination", "diameter_mm", defects.DELAMINATION_MM),
         ("delamination", "depth_mm", defects.DELAMINATION_DEPTH_MM),
         ("delamination", "gap_mm", defects.GAP_MM),
-        ("dent", "depth_mm", defects.DENT_DEPTH_MM),
+        ("impact", "depth_mm", defects.IMPACT_DEPTH_MM),
         ("inclusion", "width_mm", defects.INCLUSION_MM),
         ("inclusion", "depth_mm", defects.INCLUSION_DEPTH_MM),
         ("misplaced_label", "shift_mm", defects.LABEL_SHIFT_MM),

@@ -11,8 +11,8 @@ Everything follows from the scanner's own pixels, so nothing has to be tuned for
   times the noise are bridged, so that other sensors can be placed there; the points of the scene
   stay missing. Holes of up to 32 px with agreeing ends count as surface where they hide what lies
   behind, and for nothing else. A pair of ends that disagrees, a step, keeps a hole open.
-* *Rims*: scanners lose the last pixel of a surface at a step, where it sees two depths at once.
-  So every surface goes on for one pixel where it ends; this too hides, and places nothing.
+* *Rims*: scanners lose the last pixel or two of a surface at a step, where they see two depths at
+  once. So every surface goes on for two pixels where it ends; this too hides, and places nothing.
 * Across a jump there is no surface: a reference pixel that looks at a step's wall, which the
   scanner did not see, has no point. Walls hide nothing from other sensors; what stands on them
   does.
