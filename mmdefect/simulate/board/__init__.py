@@ -30,11 +30,11 @@ from mmdefect.simulate.body import Kind, Product
 
 KINDS = {
     "contamination": Kind("surface", contamination, share=0.5),
-    "dead_component": Kind("subsurface", dead_component, share=4),
-    "displaced_component": Kind("structural", displaced_component, share=2),
+    "dead_component": Kind("subsurface", dead_component, share=6),
+    "displaced_component": Kind("structural", displaced_component),
     "hot_spot": Kind("inconsistent", hot_spot, share=0.5),
     "misprint": Kind("surface", misprint, share=0.5),
-    "missing_component": Kind("structural", missing_component, share=4),
+    "missing_component": Kind("structural", missing_component, share=5),
     "no_solder": Kind("internal", no_solder),
     "null": Kind("null", null),
     "solder_bridge": Kind("surface", solder_bridge, share=0.5),
