@@ -8,13 +8,13 @@
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import xarray as xr
 
 from mmdefect.boxes import with_boxes
+from mmdefect.capture_scenes import CaptureScenes
 from mmdefect.captures import (
     Capture,
     Refusal,
@@ -158,9 +158,9 @@ class Dataset:
         on_grid = [self.card.reference, *self.card.registered]
         return next((name for name in on_grid if name in sensors), sensors[0])
 
-    def scenes(self, captures: Iterable[Capture]) -> "CaptureScenes":
+    def scenes(self, captures: Iterable[Capture]) -> CaptureScenes:
         """Give captures as scenes that are read when they are gone through."""
-        return CaptureScenes(self, list(captures))
+        return CaptureScenes(self.scene, list(captures))
 
     def frames(
         self, capture: Capture, sensors: Sequence[str] | None = None
@@ -347,19 +347,3 @@ class Dataset:
 
     def _folders(self) -> list[str]:
         return [folder for name in self._wanted for folder in self.card.sensors[name].folders]
-
-
-@dataclass(frozen=True)
-class CaptureScenes:
-    """Captures as scenes, read anew each time they are gone through."""
-
-    dataset: Dataset
-    captures: list[Capture]
-
-    def __iter__(self) -> Iterator[xr.Dataset]:
-        """Read one scene after the other."""
-        return (self.dataset.scene(capture) for capture in self.captures)
-
-    def __len__(self) -> int:
-        """Count the captures."""
-        return len(self.captures)

@@ -31,6 +31,7 @@ FLOORS = {
     "clouds": 3,
     "frames": 4,
     "captures": 5,
+    "capture_scenes": 6,
     "contracts": 3,
     "registration": 3,
     "store": 5,

@@ -288,7 +288,7 @@ def test_a_printed_dot_looks_drilled_and_is_solid() -> None:
     np.testing.assert_array_equal(skins[0].values[rim], skins[1].values[rim])
     inside = away < OPTION_RADIUS_MM - 0.3
     ink = skins[1].values[inside]
-    assert ink[:, :3].max() < 0.01, "as dark as the depth of a hole"
+    assert ink[:, :3].max() < 0.02, "nearly as dark as the depth of a hole"
     assert (ink[:, CHANNELS.index("metal")] == 0).all()
     for body in blank.bodies:
         np.testing.assert_array_equal(body.vertices, dot.body(body.name).vertices)
