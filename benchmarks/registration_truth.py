@@ -1,6 +1,10 @@
 """How far registration is from the truth that open3d and OpenCV know: position and occlusion.
 
     python benchmarks/registration_truth.py --captures 20 --size 256 --noise 0.04
+    python benchmarks/registration_truth.py --captures 210 --simulated
+
+The first measures planted scenes, the second captures of the simulated station, every product and
+kind in turn.
 
 Nothing here uses the product's own cameras but their plain numbers: rays are undistorted and
 points projected by OpenCV (the division model by HALCON's own formula), surfaces met by open3d's
@@ -195,7 +199,11 @@ def main() -> None:
     asked.add_argument("--size", type=int, default=256)
     asked.add_argument("--noise", type=float, default=0.04)
     asked.add_argument("--seed", type=int, default=0)
+    asked.add_argument("--simulated", action="store_true")
     told = asked.parse_args()
+    if told.simulated:
+        measure_simulated(told.captures, told.size, told.seed)
+        return
     print(f"{told.captures} captures, {told.size} px, noise {told.noise} mm, seed {told.seed}")
     for reference, sensors in (
         ("rgb", ["infrared", "xray"]),
@@ -211,6 +219,38 @@ def main() -> None:
                 rows[name].append(found)
         for name, founds in rows.items():
             print(f"reference {reference:<7} sensor {name:<9} {summary(founds)}")
+
+
+def caster_of(part) -> o3d.t.geometry.RaycastingScene:
+    """A ray caster over the solids of a simulated part."""
+    caster = o3d.t.geometry.RaycastingScene()
+    for body in part.bodies:
+        vertices = part.to_rig(body.vertices)
+        caster.add_triangles(vertices, np.ascontiguousarray(body.triangles[:, [0, 2, 1]]))
+    return caster
+
+
+def measure_simulated(captures: int, size: int, seed: int) -> None:
+    """Measure captures of the simulated station."""
+    from mmdefect.simulate import GOOD, PRODUCTS, render_capture
+
+    turns = [(name, kind) for name, made in PRODUCTS.items() for kind in (GOOD, *made.kinds)]
+    rows: dict[tuple[str, str], list[Found]] = {}
+    for number in range(captures):
+        product, kind = turns[number % len(turns)]
+        capture = render_capture(
+            product, kind, seed=seed, index=number, size=size, sensors=("points",)
+        )
+        attrs = {"modality": "points", "units": "mm"}
+        points = np.moveaxis(capture.frames["points"], -1, 0)
+        cloud = xr.DataArray(points, dims=("axis", "y", "x"), attrs=attrs)
+        sensors = ["infrared", "xray"]
+        for name, found in measure(caster_of(capture.part), capture.rig, cloud, sensors).items():
+            rows.setdefault((product, name), []).append(found)
+            rows.setdefault(("all", name), []).append(found)
+    print(f"{captures} captures of the simulated station, {size} px, seed {seed}, reference rgb")
+    for (product, name), founds in sorted(rows.items()):
+        print(f"{product:<8} {len(founds):>3} captures, sensor {name:<9} {summary(founds)}")
 
 
 def summary(founds: list[Found]) -> str:

@@ -157,20 +157,3 @@ def with_boxes(scene: xr.Dataset, boxes: Iterable[Box]) -> xr.Dataset:
     """
     edges = np.array(list(boxes), dtype=np.float64).reshape(-1, len(EDGES))
     return scene.assign_coords(edge=list(EDGES)).assign(boxes=(("box", "edge"), edges))
-
-
-def boxes_of(scene: xr.Dataset) -> list[Box] | None:
-    """Give a scene's boxes.
-
-    Parameters
-    ----------
-    scene : Dataset
-
-    Returns
-    -------
-    list of Box or None
-        None where its ground truth is no list of boxes.
-    """
-    if "boxes" not in scene:
-        return None
-    return [(row[0], row[1], row[2], row[3]) for row in scene["boxes"].values.tolist()]

@@ -93,7 +93,8 @@ def propose(root: Path, ask: Ask | None = None) -> Proposal:
     known = _best_known(root)
     if known is not None:
         card, captures, unplaced = known
-        lines = [f'base = "{card.name}"', f'name = "{name}"']
+        known_name = name if card.name == "folder" else card.name  # published numbers go by it
+        lines = [f'base = "{card.name}"', f'name = "{known_name}"']
         proposal = Proposal("", captures, unplaced)
         lines += _units(card, root, ask, proposal)
         proposal.text = "\n".join(lines) + "\n"

@@ -8,7 +8,15 @@ from scipy.optimize import brentq
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mmdefect.errors import SceneError
-from mmdefect.metrics import METRICS, auroc_interval, part_metrics, pixel_metrics, rates, wilson
+from mmdefect.metrics import (
+    METRICS,
+    auroc_interval,
+    box_metrics,
+    part_metrics,
+    pixel_metrics,
+    rates,
+    wilson,
+)
 
 TIED_SCORES = st.lists(st.integers(-3, 3), min_size=1, max_size=30)
 SCORES = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=30)
@@ -187,6 +195,7 @@ def test_the_auroc_interval_covers_the_truth_about_as_often_as_it_says():
 def test_every_listed_metric_is_measured_by_one_function_and_in_report_order():
     score_map = np.arange(6, dtype=np.float32).reshape(2, 3)
     pixels = pixel_metrics([(score_map, score_map > 4)])
-    measured = [*part_metrics([1], [2]), *pixels, *rates([1], [2], 1)]
+    boxes = box_metrics([(score_map, [(0, 0, 1, 1)])], 4, seed=0)
+    measured = [*part_metrics([1], [2]), *pixels, *rates([1], [2], 1), *boxes]
     assert tuple(name for name in measured if "grid" not in name) == METRICS
     assert len(measured) == len(METRICS) + 8

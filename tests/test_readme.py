@@ -15,7 +15,8 @@ README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding=
 @pytest.mark.slow
 def test_the_example_prints_what_the_readme_shows(tmp_path: Path) -> None:
     code, output = re.search(r"```python\n(.*?)```\n\n```\n(.*?)```", README, re.S).groups()
-    simulate(tmp_path / "demo" / "captures", train=60, test=60, seed=0)
+    asked = {"products": ["panel"], "train": 60, "test": 40, "size": 192, "workers": 2}
+    simulate(tmp_path / "demo" / "captures", **asked)
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )

@@ -5,7 +5,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -42,6 +42,7 @@ def oklab(colors):
     return np.cbrt(linear @ cones.T) @ lab.T
 
 
+@settings(deadline=None)
 @given(st.integers(0, 999), st.integers(0, 698))
 def test_a_defect_of_one_pixel_survives_shrinking(row, column):
     evidence = np.zeros((1000, 699), dtype=np.float32)
@@ -67,12 +68,13 @@ def test_frames_shrink_by_the_mean_of_what_is_known():
     assert small[100, 100] == 4
 
 
+@settings(deadline=None)
 @given(st.integers(1, 400), st.integers(1, 400))
 def test_thumbnails_keep_their_shape_and_fit(height, width):
     small = shrink(np.zeros((height, width)), "mean")
     assert max(small.shape) <= SIDE
     assert max(small.shape) > SIDE / 2
-    assert small.shape[0] / small.shape[1] == pytest.approx(height / width, rel=0.51 / min(
+    assert small.shape[0] / small.shape[1] == pytest.approx(height / width, rel=1.01 / min(
         small.shape) + 1e-9)  # fmt: skip
 
 

@@ -37,12 +37,12 @@ def contents(out: Path) -> dict[str, bytes]:
 def test_a_capture_does_not_depend_on_how_many_or_which_others_there_are(
     written: Path, tmp_path: Path
 ) -> None:
-    more = {**ASKED, "train": 3, "kinds": ["dent", "void"], "products": ["bracket", "panel"]}
+    more = {**ASKED, "train": 3, "kinds": ["impact", "void"], "products": ["bracket", "panel"]}
     simulate(tmp_path / "more", **more)
     known = {name: raw for name, raw in contents(written).items() if name.startswith("panel")}
     found = contents(tmp_path / "more")
     shared = known.keys() & found.keys()
-    assert {name.split("/")[2] for name in shared} == {"good", "dent"}
+    assert {name.split("/")[2] for name in shared} == {"good", "impact"}
     assert {name: known[name] for name in shared} == {name: found[name] for name in shared}
     assert any(name.startswith("bracket/test/void/xray") for name in found)
 
@@ -54,9 +54,9 @@ def test_every_capture_of_a_data_set_is_another_part(written: Path) -> None:
 
 
 def test_what_is_written_is_what_was_rendered_and_what_is_read(written: Path) -> None:
-    job = next(job for job in plan(PRODUCTS["panel"], 2, 10) if job.kind == "dent")
-    capture = render_capture("panel", "dent", seed=3, index=job.index, size=64)
-    folder = written / "panel" / "test" / "dent"
+    job = next(job for job in plan(PRODUCTS["panel"], 2, 10) if job.kind == "impact")
+    capture = render_capture("panel", "impact", seed=3, index=job.index, size=64)
+    folder = written / "panel" / "test" / "impact"
     np.testing.assert_array_equal(tifffile.imread(folder / "rgb/000.tiff"), capture.frames["rgb"])
     counts = np.asarray(Image.open(folder / "infrared/000.png"))
     kelvin = capture.frames["infrared"]
@@ -90,8 +90,9 @@ def test_a_written_capture_becomes_a_registered_scene_of_four_sensors(written: P
 
 
 def test_each_kind_has_its_files(written: Path) -> None:
-    expected = {"train/good": 2, "test/good": 4}
-    expected |= {f"test/{kind}": int(i < 6) for i, kind in enumerate(DEFECTS)}
+    jobs = Counter(f"{job.split}/{job.kind}" for job in plan(PRODUCTS["panel"], 2, 10))
+    expected = {f"test/{kind}": 0 for kind in DEFECTS} | jobs
+    assert (jobs["train/good"], jobs["test/good"]) == (2, 4)
     for folder, count in expected.items():
         place = written / "panel" / folder
         for sensor, ending in ENDINGS.items():
@@ -104,14 +105,16 @@ def test_each_kind_has_its_files(written: Path) -> None:
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
-def test_a_test_set_is_forty_percent_good_and_shared_evenly(product: str) -> None:
-    counts = Counter((job.split, job.kind) for job in plan(PRODUCTS[product], 40, 63))
+def test_a_test_set_is_forty_percent_good_and_the_rest_is_in_proportion(product: str) -> None:
+    kinds = PRODUCTS[product].kinds
+    counts = Counter((job.split, job.kind) for job in plan(PRODUCTS[product], 40, 203))
     assert counts["train", "good"] == 40
-    assert counts["test", "good"] == 25
+    assert counts["test", "good"] == 81
     assert ("test", "null") not in counts
-    each = [counts["test", kind] for kind in shown_kinds(PRODUCTS[product])]
-    assert sum(each) == 38
-    assert max(each) - min(each) == 1
+    shares = {kind: kinds[kind].share for kind in shown_kinds(PRODUCTS[product])}
+    assert sum(counts["test", kind] for kind in shares) == 122
+    for kind, share in shares.items():
+        assert abs(counts["test", kind] - 122 * share / sum(shares.values())) <= 1
 
 
 def test_the_truth_names_every_capture_with_its_sizes_and_contrast(written: Path) -> None:
@@ -184,10 +187,10 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(
     simulate(out, **ASKED)
     assert len(made) == 7
     assert contents(out) == contents(written)
-    (out / "panel/test/dent/infrared/000.png").unlink()
+    (out / "panel/test/impact/infrared/000.png").unlink()
     made.clear()
     simulate(out, **ASKED)
-    assert made == ["dent"]
+    assert made == ["impact"]
     assert contents(out) == contents(written)
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import ndimage
+from solids import is_closed, signed_volume
 
 from mmdefect.simulate.body import CHANNELS, Body, Part, Planted
 from mmdefect.simulate.panel import PANEL
@@ -40,20 +41,8 @@ def planted(kind: str, seed: int, plan: Panel | None = None) -> Planted:
     return PANEL.kinds[kind].plant(np.random.default_rng(100 + seed), plan or drawn(seed))
 
 
-def signed_volume(body: Body) -> float:
-    a, b, c = np.moveaxis(body.vertices.astype(np.float64)[body.triangles], 1, 0)
-    return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
-
-
-def is_closed(body: Body) -> bool:
-    """Whether every edge is walked as often one way as the other, corners taken by place."""
-    _, index = np.unique(np.round(body.vertices, 4), axis=0, return_inverse=True)
-    index = index.ravel()
-    faces = index[body.triangles.astype(np.int64)]
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    count = int(index.max()) + 1
-    ways = edges[:, 0] * count + edges[:, 1], edges[:, 1] * count + edges[:, 0]
-    return np.array_equal(*(np.sort(way[edges[:, 0] != edges[:, 1]]) for way in ways))
+def volume_of(body: Body) -> float:
+    return signed_volume(body.vertices, body.triangles)
 
 
 def names(part: Part) -> set[str]:
@@ -85,8 +74,8 @@ def test_every_body_is_closed_and_faces_outwards(good: dict[int, Part], seed: in
     for body in good[seed].bodies:
         if body.name.startswith("fastener") and body.name != "fastener_1":
             continue
-        assert is_closed(body), body.name
-        assert signed_volume(body) > 0, body.name
+        assert is_closed(body.vertices, body.triangles), body.name
+        assert volume_of(body) > 0, body.name
 
 
 def test_laminate_and_pad_weigh_what_their_drawing_says(good: dict[int, Part]) -> None:
@@ -94,10 +83,10 @@ def test_laminate_and_pad_weigh_what_their_drawing_says(good: dict[int, Part]) -
     area = WIDTH_MM * HEIGHT_MM - (4 - np.pi) * 4.0**2
     area -= len(plan.holes) * np.pi * HOLE_RADIUS_MM**2
     area -= len(plan.fasteners) * np.pi * (SHANK_MM + 0.05) ** 2
-    volume = signed_volume(good[0].body(LAMINATE))
+    volume = volume_of(good[0].body(LAMINATE))
     assert volume == pytest.approx(area * plan.thickness, rel=2e-3)
     flat = PAD_MM[0] * PAD_MM[1] - (4 - np.pi) * 2.0**2
-    assert signed_volume(good[0].body("pad")) == pytest.approx(flat * plan.pad_height, rel=5e-3)
+    assert volume_of(good[0].body("pad")) == pytest.approx(flat * plan.pad_height, rel=5e-3)
 
 
 def test_rays_measure_the_same_volumes(good: dict[int, Part]) -> None:
@@ -110,7 +99,7 @@ def test_rays_measure_the_same_volumes(good: dict[int, Part]) -> None:
     paths = world.paths(origin, rays / np.linalg.norm(rays, axis=1, keepdims=True))
     measured = paths.sum(axis=0) * pitch**2
     for name in (LAMINATE, "pad", "fastener_1"):
-        volume = signed_volume(good[0].body(name))
+        volume = volume_of(good[0].body(name))
         assert measured[world.body_index(name)] == pytest.approx(volume, rel=0.02), name
 
 
@@ -162,7 +151,7 @@ def test_every_kind_builds_and_has_its_extent_on_the_part(kind: str) -> None:
         ("delamination", "diameter_mm", defects.DELAMINATION_MM),
         ("delamination", "depth_mm", defects.DELAMINATION_DEPTH_MM),
         ("delamination", "gap_mm", defects.GAP_MM),
-        ("dent", "depth_mm", defects.DENT_DEPTH_MM),
+        ("impact", "depth_mm", defects.IMPACT_DEPTH_MM),
         ("inclusion", "width_mm", defects.INCLUSION_MM),
         ("inclusion", "depth_mm", defects.INCLUSION_DEPTH_MM),
         ("misplaced_label", "shift_mm", defects.LABEL_SHIFT_MM),
@@ -222,7 +211,7 @@ def test_flaws_lie_between_the_plies_of_the_laminate(kind: str, name: str) -> No
         part = planted(kind, seed, plan).part
         flaw = part.body(name)
         assert flaw.host == LAMINATE
-        assert is_closed(flaw)
+        assert is_closed(flaw.vertices, flaw.triangles)
         x, y, height = flaw.vertices.astype(np.float64).T
         assert (outline()(x, y) < 0).all()
         assert (height < plan.surface(x, y) - 0.3).all()

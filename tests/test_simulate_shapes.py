@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from solids import is_closed, signed_volume
 
 from mmdefect.simulate.body import Body, Finish
 from mmdefect.simulate.shapes import (
-    Mesh,
     blob,
     box,
     circle,
@@ -22,24 +22,6 @@ from mmdefect.simulate.shapes import (
 )
 
 HEXAGON = [(5 * math.cos(a), 5 * math.sin(a)) for a in np.arange(6) * math.pi / 3]
-
-
-def volume(mesh: Mesh) -> float:
-    """By the divergence theorem; negative when the mesh faces inwards."""
-    a, b, c = (mesh[0][mesh[1][:, i]].astype(np.float64) for i in range(3))
-    return float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6)
-
-
-def unpaired_edges(mesh: Mesh) -> int:
-    """Directed edges without their opposite, coincident vertices taken for one."""
-    _, merged = np.unique(np.round(mesh[0], 4), axis=0, return_inverse=True)
-    corners = merged.reshape(-1)[mesh[1]]
-    edges = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
-    edges = edges[edges[:, 0] != edges[:, 1]]
-    count: dict[tuple[int, int], int] = {}
-    for start, end in edges.tolist():
-        count[start, end] = count.get((start, end), 0) + 1
-    return sum(n != count.get((end, start), 0) for (start, end), n in count.items())
 
 
 SHAPES = {
@@ -60,8 +42,8 @@ SHAPES = {
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_shape_is_closed_faces_outwards_and_has_its_volume(name: str) -> None:
     mesh, expected = SHAPES[name]
-    assert unpaired_edges(mesh) == 0
-    assert volume(mesh) == pytest.approx(expected, rel=0.006)
+    assert is_closed(*mesh)
+    assert signed_volume(*mesh) == pytest.approx(expected, rel=0.006)
 
 
 @settings(max_examples=25, deadline=None)
@@ -78,9 +60,9 @@ def test_any_plate_with_a_hole_is_closed_and_has_its_area(
     x, y = place[0] * width, place[1] * height
     outline = without(rectangle(width, height, corner), circle(x, y, hole))
     mesh = plate(outline, width, height, 0.0, -1.0, 0.5)
-    assert unpaired_edges(mesh) == 0
+    assert is_closed(*mesh)
     area = width * height - (4 - math.pi) * corner**2 - math.pi * hole**2
-    assert volume(mesh) == pytest.approx(area, rel=0.01)
+    assert signed_volume(*mesh) == pytest.approx(area, rel=0.01)
 
 
 def test_the_rim_of_a_hole_lies_on_its_circle() -> None:

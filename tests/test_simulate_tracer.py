@@ -137,6 +137,8 @@ def test_a_raster_is_looked_up_bilinearly_and_goes_on_at_its_border() -> None:
     raster = Raster.over(10, 6, 0.5).filled(lambda x, y: 2 * x - 3 * y)
     x, y = (np.random.default_rng(0).uniform(-3, 3, 200).astype(np.float32) for _ in range(2))
     np.testing.assert_allclose(raster.at(x, y), 2 * x - 3 * y, atol=1e-4)
+    line = Raster(0.0, 0.0, 1.0, np.float32([[1], [3]]))
+    assert line.at(np.float32([0, 7]), np.float32([0.5, 1])) == pytest.approx([2, 3], abs=0.01)
     beyond = raster.at(np.float32([50]), np.float32([0]))
     assert beyond == pytest.approx([10], abs=0.01)
 

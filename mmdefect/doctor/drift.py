@@ -3,7 +3,7 @@
 Parts learnt from in the morning and judged in the evening are different parts to a detector when
 the lamp fades or the line warms up. The order is that of the file names, numbers counted as
 numbers: the time stamps of files change with every copy. Good parts of one split are tested, by
-Mann and Kendall's rank test [1]_, with Holm's correction [2]_ over all tests of an examination.
+Mann and Kendall's rank test [1]_, with Holm's correction [2]_ over all tests of a category.
 
 References
 ----------

@@ -14,8 +14,7 @@ which are means over a surrounding themselves.
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.errors import SceneError
-from mmdefect.geometry.grid import Cloud, Map, check_cloud, over_bands, padded, reaches, spans
+from mmdefect.geometry.grid import Cloud, Map, check_directed, over_bands, padded, reaches, spans
 from mmdefect.jit import reordered
 
 _CHUNK = 256
@@ -46,13 +45,7 @@ def mean_curvature(
     SceneError
         When points or normals are no organised cloud, or differ in shape.
     """
-    cloud, facing = check_cloud(points), check_cloud(normals)
-    if cloud.shape != facing.shape:
-        raise SceneError(
-            f"normals of shape {facing.shape} were given for points of shape {cloud.shape}, but "
-            "one normal a point was promised; compute them from these points"
-        )
-    cloud[:, np.isnan(facing[0])] = np.nan
+    cloud, facing = check_directed(points, normals)
     reach = reaches(cloud, radius)
     wide = padded(np.concatenate([cloud, facing]), *reach.max(0))
     curvature = np.full(cloud.shape[1:], np.nan, dtype=np.float32)

@@ -31,9 +31,8 @@ References
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.errors import SceneError
 from mmdefect.geometry._histograms import BINS, PLACES, count_rows
-from mmdefect.geometry.grid import Cloud, check_cloud, over_bands, padded, reaches, spans
+from mmdefect.geometry.grid import Cloud, check_directed, over_bands, padded, reaches, spans
 from mmdefect.jit import reordered
 
 _BLOCK = 96
@@ -70,14 +69,8 @@ def fpfh(
     SceneError
         When points or normals are no organised cloud, or differ in shape.
     """
-    cloud, facing = check_cloud(points), check_cloud(normals)
-    if cloud.shape != facing.shape:
-        raise SceneError(
-            f"normals of shape {facing.shape} were given for points of shape {cloud.shape}, but "
-            "one normal a point was promised; compute them from these points"
-        )
-    missing = np.isnan(cloud[0]) | np.isnan(facing[0])
-    cloud[:, missing] = np.nan
+    cloud, facing = check_directed(points, normals)
+    missing = np.isnan(cloud[0])
     facing[:, missing] = np.nan
     reach = reaches(cloud, radius)
     rows, columns = reach.max(0)

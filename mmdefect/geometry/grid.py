@@ -58,6 +58,38 @@ def check_cloud(points: NDArray[np.floating]) -> Cloud:
     return cloud
 
 
+def check_directed(
+    points: NDArray[np.floating], normals: NDArray[np.floating]
+) -> tuple[Cloud, Cloud]:
+    """Bring a cloud and its normals to the form that the loops take.
+
+    Parameters
+    ----------
+    points, normals : float array (3, y, x)
+        NaN where missing; a point without a normal counts as missing.
+
+    Returns
+    -------
+    Cloud (3, y, x), float32
+        The points, NaN where either is missing.
+    Cloud (3, y, x), float32
+        The normals.
+
+    Raises
+    ------
+    SceneError
+        When points or normals are no organised cloud, or differ in shape.
+    """
+    cloud, facing = check_cloud(points), check_cloud(normals)
+    if cloud.shape != facing.shape:
+        raise SceneError(
+            f"normals of shape {facing.shape} were given for points of shape {cloud.shape}, but "
+            "one normal a point was promised; compute them from these points"
+        )
+    cloud[:, np.isnan(facing[0])] = np.nan
+    return cloud, facing
+
+
 def pitches(points: Cloud) -> tuple[Map, Map, int]:
     """Measure the distance between neighbouring columns and between neighbouring rows.
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from mmdefect.jit import compiled
+from mmdefect.jit import compiled, inlined
 from mmdefect.registration._lens import bent, moved
 
 NOTHING, MEASURED, BRIDGED, GUESSED, WALL = 0, 1, 2, 3, 4
+RIM = 2
 
 
 @compiled
@@ -122,6 +123,53 @@ def bridge(
                 points[axis, i, j] = total / weights
             short = min(left + right, up + down) - 1
             state[i, j] = BRIDGED if short <= small else GUESSED
+
+
+@inlined
+def ending(
+    depth: Any, state: Any, i: int, j: int, down: int, across: int, slope: float, slack: float
+) -> float:
+    """Give the depth of a measured point (i, j) whose surface comes from its inner neighbour.
+
+    Infinite when one of the two is not there or they lie on different surfaces.
+    """
+    k, n = i + down, j + across
+    rows, columns = depth.shape
+    if min(i, k) < 0 or min(j, n) < 0 or max(i, k) >= rows or max(j, n) >= columns:
+        return float(np.inf)
+    if state[i, j] != MEASURED or state[k, n] != MEASURED:
+        return float(np.inf)
+    edge = depth[i, j]
+    return float(edge if abs(edge - depth[k, n]) <= slope * edge + slack else np.inf)
+
+
+@compiled
+def grow(
+    band: int, start: int, stop: int, points: Any, depth: Any, slope: float, slack: float,
+    state: Any,
+) -> None:  # fmt: skip
+    """Carry surfaces on by up to ``RIM`` pixels where they end, along their slope, as ``GUESSED``.
+
+    Of several surfaces that end there the nearest is carried on. Reads measured points only, so
+    bands do not feel each other. Writes ``points`` (plane, y, x), of which the last is depth.
+    """
+    for i in range(start, stop):
+        for j in range(depth.shape[1]):
+            if state[i, j] != NOTHING:
+                continue
+            nearest, far, down, across = np.inf, 0, 0, 0
+            for reach in range(1, RIM + 1):
+                for k, n in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+                    edge = ending(depth, state, i + reach * k, j + reach * n, k, n, slope, slack)
+                    if edge < nearest:
+                        nearest, far, down, across = edge, reach, k, n
+            if nearest == np.inf:
+                continue
+            for axis in range(points.shape[0]):
+                edge = points[axis, i + far * down, j + far * across]
+                inner = points[axis, i + (far + 1) * down, j + (far + 1) * across]
+                points[axis, i, j] = edge + far * (edge - inner)
+            state[i, j] = GUESSED
 
 
 @compiled

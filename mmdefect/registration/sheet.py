@@ -11,6 +11,8 @@ Everything follows from the scanner's own pixels, so nothing has to be tuned for
   times the noise are bridged, so that other sensors can be placed there; the points of the scene
   stay missing. Holes of up to 32 px with agreeing ends count as surface where they hide what lies
   behind, and for nothing else. A pair of ends that disagrees, a step, keeps a hole open.
+* *Rims*: scanners lose the last pixel or two of a surface at a step, where they see two depths at
+  once. So every surface goes on for two pixels where it ends; this too hides, and places nothing.
 * Across a jump there is no surface: a reference pixel that looks at a step's wall, which the
   scanner did not see, has no point. Walls hide nothing from other sensors; what stands on them
   does.
@@ -136,7 +138,7 @@ def make_sheet(points: NDArray[np.float32], camera: Camera) -> Sheet:
     in_bands(mesh.link, len(state), depth, slope, _NOISE_SHARE * noise, state)
     if not (state == mesh.MEASURED).all():
         points = points.copy()
-        _bridge(points, depth, state, _AGREEING_FOOTPRINTS * footprint, _NOISE_SHARE * noise)
+        _bridge(points, depth, state, footprint, slope, _NOISE_SHARE * noise)
     return Sheet(points, depth, state, slope, noise)
 
 
@@ -144,15 +146,18 @@ def _bridge(
     points: NDArray[np.float32],
     depth: NDArray[np.float32],
     state: NDArray[np.uint8],
-    step: float,
+    footprint: float,
+    slope: float,
     slack: float,
 ) -> None:
-    """Bridge the small holes of a cloud in place."""
+    """Bridge the small holes of a cloud and carry its rims on, in place."""
     gaps = np.empty((4, *state.shape), dtype=np.int16)
     mesh.reach_across(state, HIDING_HOLE, gaps[0], gaps[1])
     mesh.reach_down(state, HIDING_HOLE, gaps[2], gaps[3])
     planes = np.concatenate([points, depth[np.newaxis]])
+    step = _AGREEING_FOOTPRINTS * footprint
     in_bands(
         mesh.bridge, len(state), planes, depth, gaps, SMALL_HOLE, HIDING_HOLE, step, slack, state
     )
+    in_bands(mesh.grow, len(state), planes, depth, slope, slack, state)
     points[:], depth[:] = planes[:3], planes[3]

@@ -86,15 +86,17 @@ class Raster:
         Map (n,) or (n, channel)
         """
         rows, columns = self.values.shape[:2]
-        u = np.clip((as_map(x) - np.float32(self.x)) / np.float32(self.pitch), 0, columns - 1.001)
-        v = np.clip((as_map(y) - np.float32(self.y)) / np.float32(self.pitch), 0, rows - 1.001)
+        right, below = min(1, columns - 1), columns * min(1, rows - 1)
+        most = max(0.0, columns - 1.001), max(0.0, rows - 1.001)
+        u = np.clip((as_map(x) - np.float32(self.x)) / np.float32(self.pitch), 0, most[0])
+        v = np.clip((as_map(y) - np.float32(self.y)) / np.float32(self.pitch), 0, most[1])
         column, row = u.astype(np.intp), v.astype(np.intp)
         u, v = u - column, v - row
         flat = self.values.reshape(rows * columns, -1)
         first = row * columns + column
         across = (np.float32(1) - u)[:, None], u[:, None]
-        upper = flat[first] * across[0] + flat[first + 1] * across[1]
-        lower = flat[first + columns] * across[0] + flat[first + columns + 1] * across[1]
+        upper = flat[first] * across[0] + flat[first + right] * across[1]
+        lower = flat[first + below] * across[0] + flat[first + below + right] * across[1]
         found = as_map(upper + v[:, None] * (lower - upper))
         return found if self.values.ndim == 3 else found[:, 0]
 

@@ -2,8 +2,8 @@
 
 * What is seen from above: prints, residue, components. What stands up: their heights, the board's
   bow. What works: heat. What is below: solder. No sensor has all of it.
-* Two kinds are inconsistent: heat where no component stands, and a capacitor in the wrong maker's
-  colours. Each sensor alone has seen the like on good boards.
+* Heat where no component stands is inconsistent: each sensor alone has seen the like on good
+  boards. A capacitor in the other maker's colours is nearly so, but for the shadow it throws.
 """
 
 from mmdefect.simulate.board.assembly import (
@@ -30,11 +30,11 @@ from mmdefect.simulate.body import Kind, Product
 
 KINDS = {
     "contamination": Kind("surface", contamination, share=0.5),
-    "dead_component": Kind("subsurface", dead_component, share=4),
-    "displaced_component": Kind("structural", displaced_component, share=2),
+    "dead_component": Kind("subsurface", dead_component, share=6),
+    "displaced_component": Kind("structural", displaced_component),
     "hot_spot": Kind("inconsistent", hot_spot, share=0.5),
     "misprint": Kind("surface", misprint, share=0.5),
-    "missing_component": Kind("structural", missing_component, share=4),
+    "missing_component": Kind("structural", missing_component, share=5),
     "no_solder": Kind("internal", no_solder),
     "null": Kind("null", null),
     "solder_bridge": Kind("surface", solder_bridge, share=0.5),
@@ -42,6 +42,6 @@ KINDS = {
     "tilted_component": Kind("geometric", tilted_component),
     "warp": Kind("geometric", warp, share=0.5),
     "wrong_component": Kind("structural", wrong_component, share=2),
-    "wrong_height": Kind("inconsistent", wrong_height, share=0.5),
+    "wrong_height": Kind("structural", wrong_height, share=0.5),
 }
 BOARD = Product("board", "populated circuit board", draw, build, KINDS)

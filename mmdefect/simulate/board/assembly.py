@@ -21,17 +21,18 @@ from mmdefect.simulate.board.space import (
 from mmdefect.simulate.body import Planted
 from mmdefect.simulate.marks import Place
 
-SHIFT_MM = (0.6, 1.6)
+SHIFT_MM = (0.8, 2.0)
 TURN_DEG = (10.0, 40.0)
 TURNED_SHARE = 0.4
 LIFT_MM = (0.3, 1.0)
-WARP_MM = (0.6, 1.2)
+WARP_MM = (0.8, 1.6)
 WARPED_FROM_MM = 0.15
 DEAD_SHARE = (0.0, 0.45)
 HOT_SHARE = (1.45, 2.2)
 HEATED_W = 0.1
 _TRIES = 24
 _SMALL = ("r0805", "r1206", "c0805", "c1206", "led", "sma")
+_PICKED = (*_SMALL, "soic8", "soic16", LOW, TALL)
 _WRONG = {
     "r0805": ("c0805", "r1206"),
     "c0805": ("r0805", "c1206"),
@@ -42,14 +43,15 @@ _CANS = tuple(site.name for site in SITES if site.package == LOW)
 
 
 def _chosen(rng: np.random.Generator, plan: BoardPlan, packages: Sequence[str] = _SMALL) -> Mounted:
-    """Choose a component among those of some packages."""
+    """Choose a component among those of some packages, large ones more often."""
     found = [m for m in plan.mounted if m.package in packages]
-    return found[int(rng.integers(len(found)))]
+    areas = np.array([np.prod(package(m.package).size[:2]) for m in found])
+    return found[int(rng.choice(len(found), p=areas / areas.sum()))]
 
 
 def missing_component(rng: np.random.Generator, plan: BoardPlan) -> Planted:
     """Take a component away; its pads keep their solder."""
-    gone = _chosen(rng, plan)
+    gone = _chosen(rng, plan, _PICKED)
     length, width, height = package(gone.package).size
     sizes = {"length_mm": length, "width_mm": width, "height_mm": height}
     return Planted(build(removed(plan, gone.site)), extent(of_site(gone.site, gone)), sizes)

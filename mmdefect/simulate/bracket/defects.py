@@ -35,7 +35,7 @@ DENT_MM = (4.0, 10.0)
 DENT_DEPTH_MM = (0.2, 0.6)
 BURR_MM = (0.2, 0.6)
 BURR_WIDTH_MM = (0.8, 1.4)
-VOID_MM = (0.8, 2.2)
+VOID_MM = (1.0, 2.4)
 PORES = (8, 30)
 PORE_MM = (0.5, 1.1)
 CLUSTER_MM = (5.0, 9.0)
@@ -257,10 +257,10 @@ KINDS = {
     "displaced_hole": Kind("structural", _displaced_hole),
     "missing_insert": Kind("structural", _missing_insert),
     "null": Kind("null", _null),
-    "porosity": Kind("internal", _porosity, share=2),
+    "porosity": Kind("internal", _porosity, share=3),
     "printed_dot": Kind("inconsistent", _printed_dot),
     "scratch": Kind("surface", _scratch),
     "stain": Kind("surface", _stain),
-    "void": Kind("internal", _void, share=2),
+    "void": Kind("internal", _void, share=3),
     "wrong_insert": Kind("structural", _wrong_insert),
 }

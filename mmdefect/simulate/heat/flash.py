@@ -136,9 +136,7 @@ def arriving(sight: Sight, lit: Map, pattern: Any) -> Map:
 
 def lamp_seen(sight: Sight) -> Map:
     """Tell which share of the lamp each place sees (n,), 1, by five places on its glass."""
-    across = (
-        LAMP_MM / 2 * np.array([[0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 0.6, 0.8], [0, -0.6, -0.8]])
-    )
+    across = LAMP_MM / 2 * np.array(_LAMP)
     dark = [sight.world.hidden(sight.hits, FLASH + place) for place in across]
     return as_map(1 - np.mean(dark, axis=0))
 

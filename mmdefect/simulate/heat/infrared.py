@@ -29,6 +29,7 @@ NETD = 0.040
 EMISSIVITY = 0.90
 AMBIENT = 295.0
 LENS_BLUR_PX = 0.55
+SUPPLY_SHARE = 1 / 3
 BAD_SHARE = 1 / 5000
 
 PATTERN = (0.03, -0.02, -0.06, -0.04)
@@ -42,7 +43,7 @@ class Heating:
     Parameters
     ----------
     power : float, 1
-        Of the flash or the supply, about 1.
+        Of the flash, about 1; the supply of a powered board drifts a third as much.
     ambient : float, K
         Temperature of part, fixture and room before.
     hood : float, K
@@ -65,13 +66,13 @@ class Heating:
 
 
 def draw_heating(rng: np.random.Generator) -> Heating:
-    """Draw power (±5 %), ambient (±2 K), hood, pattern, draught (±8 %) and narcissus (±0.15 K)."""
+    """Draw power (±5 %), ambient (±2 K), hood, pattern, draught (±4 %) and narcissus (±0.15 K)."""
     return Heating(
         power=float(rng.uniform(0.95, 1.05)),
         ambient=AMBIENT + float(rng.uniform(-2, 2)),
         hood=float(rng.uniform(1.0, 2.0)),
         pattern=as_map(rng.normal(PATTERN, PATTERN_DRIFT)),
-        draught=float(rng.uniform(0.92, 1.08)),
+        draught=float(rng.uniform(0.96, 1.04)),
         narcissus=float(rng.uniform(-0.15, 0.15)),
     )
 
@@ -136,7 +137,8 @@ def render_sequence(world: World, camera: Camera, heating: Heating, times: Seque
         flash = FlashHeat(view, heating.power, heating.pattern)
         rise, beside = flash.rise(times), flash.rise_elsewhere(mirror.sight, times)
     else:
-        board = BoardHeat(world.part, heating.power, heating.draught)
+        supply = 1 + SUPPLY_SHARE * (heating.power - 1)
+        board = BoardHeat(world.part, supply, heating.draught)
         rise, beside = (board.rise(s.hits, times) for s in (view.sight, mirror.sight))
     frames = []
     for moment, seconds in enumerate(times):

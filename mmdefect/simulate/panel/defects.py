@@ -41,10 +41,10 @@ WARP_SHOWS_MM = 0.15
 DELAMINATION_MM = (4.0, 14.0)
 DELAMINATION_DEPTH_MM = (0.5, 1.5)
 GAP_MM = (0.020, 0.100)
-INCLUSION_MM = (2.5, 8.0)
+INCLUSION_MM = (5.0, 12.0)
 INCLUSION_THICKNESS_MM = (0.04, 0.15)
-INCLUSION_DEPTH_MM = (0.7, 1.8)
-INCLUSION_GAP_MM = (0.015, 0.050)
+INCLUSION_DEPTH_MM = (0.5, 1.3)
+INCLUSION_GAP_MM = (0.020, 0.060)
 INCLUSION_MATERIALS = ("copper", "steel", "titanium")
 LABEL_SHIFT_MM = (1.2, 5.0)
 LABEL_TURN_DEG = 6.0
@@ -230,9 +230,9 @@ def _printed_pad(rng: np.random.Generator, plan: Panel) -> Planted:
 
 
 KINDS = {
-    "delamination": Kind("subsurface", _delamination, share=2),
-    "impact": Kind("geometric", _impact, share=2),
-    "inclusion": Kind("internal", _inclusion, share=2),
+    "delamination": Kind("subsurface", _delamination, share=3),
+    "impact": Kind("geometric", _impact, share=3),
+    "inclusion": Kind("internal", _inclusion, share=3),
     "misplaced_label": Kind("structural", _misplaced_label),
     "missing_fastener": Kind("structural", _missing_fastener),
     "null": Kind("null", _null),
