@@ -38,10 +38,7 @@ def main() -> None:
         "infrared": scene["infrared"].values,
         "xray": -np.log(np.clip(scene["xray"].values[0], 5e-3, None)),
     }
-    tiles = {name: picture(name, np.nan_to_num(v) if name == "rgb" else v)
-             for name, v in values.items() if name != "xray"}  # fmt: skip
-    dark = values["xray"]
-    tiles["xray"] = colored(-dark, "transmission", *-np.nanpercentile(dark, [99.5, 0.5]))
+    tiles = {name: picture(name, shown) for name, shown in values.items()}
     evidence = found["anomaly_map"].values
     tiles[f"evidence: {found.verdict}"] = colored(evidence, "score", 0, np.nanmax(evidence))
     sheet = Image.new("RGB", (len(tiles) * (TILE + MARGIN), TILE + 24), (255, 255, 255))

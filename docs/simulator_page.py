@@ -58,12 +58,12 @@ def numbers(capture: Capture) -> dict[str, np.ndarray]:
 def picture(sensor: str, values: np.ndarray) -> np.ndarray:
     """Draw numbers; the colours span what is there."""
     if sensor == "rgb":
-        return (255 * values).astype(np.uint8)
+        return (255 * np.nan_to_num(values)).astype(np.uint8)
     if sensor == "points":
         return relief(values)
     if sensor == "infrared":
         return colored(values, "temperature", *np.nanpercentile(values, [1, 99.5]))
-    return colored(-values, "transmission", *-np.percentile(values, [99.5, 0.5]))
+    return colored(-values, "transmission", *-np.nanpercentile(values, [99.5, 0.5]))
 
 
 def tile(drawn: np.ndarray, side: int) -> Image.Image:

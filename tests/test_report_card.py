@@ -137,6 +137,17 @@ def test_a_card_says_what_every_sensor_contributed():
     assert shares == ["17.9 %", "71.4 %", "10.7 %"]
 
 
+def test_a_card_says_what_zones_that_are_judged_apart_say():
+    zones = {
+        "<bore>": {"level": 9.0, "p_value": 0.02, "verdict": "defect"},
+        "face": {"level": None, "p_value": None, "verdict": "not_inspectable"},
+    }
+    found = card_of(make_record(zones=zones))
+    assert "zone &lt;bore&gt;: defect (p-value 0.0200)" in found
+    assert "zone face: not inspectable (p-value –)" in found
+    assert "zone" not in card_of(make_record())
+
+
 def test_a_card_without_numbers_has_dashes():
     record = make_record(group="not_inspectable", image_score=None, p_value=None, threshold=None)
     words = Page(card_of(record)).words()

@@ -240,33 +240,29 @@ def render_capture(
     plan = made.draw(drawn)
     surroundings = _draw_surroundings(around)
     good = World(made.build(plan))
-    seen = render_all(good, rig, surroundings, sensors)
     mask = np.zeros((rig.cameras["rgb"].height, rig.cameras["rgb"].width), np.bool_)
     sizes: dict[str, float] = {}
     contrast: dict[str, float] = {}
     part = good.part
-    if flaw_of is not None:
-        planted, twins = flaw_of.plant(flaw, plan), [(good, seen)]
-        bad, part, sizes = World(planted.part), planted.part, planted.sizes
+    if flaw_of is None:
+        seen = render_all(good, rig, surroundings, sensors)
+    else:
+        planted = flaw_of.plant(flaw, plan)
+        twins, bad = [World(part) for part in planted.alike] or [good], World(planted.part)
+        part, sizes = planted.part, planted.sizes
         seen = render_all(bad, rig, surroundings, sensors)
-        if planted.alike:
-            twins = [(w, render_all(w, rig, surroundings, sensors)) for w in _worlds(planted)]
+        alike = [render_all(twin, rig, surroundings, sensors) for twin in twins]
         extents = {
-            name: extent_seen(planted, [w for w, _ in twins], bad, rig.cameras[name], rig)
+            name: extent_seen(planted, twins, bad, rig.cameras[name], rig)
             for name in dict.fromkeys((rig.reference, *sensors))
         }
         mask = extents[rig.reference]
         contrast = {
-            name: min(contrast_to_noise(seen[name], twin[name], extents[name]) for _, twin in twins)
+            name: min(contrast_to_noise(seen[name], twin[name], extents[name]) for twin in alike)
             for name in seen
         }
     frames = _expose(seen, rig, draw_hardware(rig, seed), noise)
     return Capture(product, kind, key, rig, frames, mask, sizes, contrast, seen, part)
-
-
-def _worlds(planted: Planted) -> list[World]:
-    """Give the good parts that a defective one resembles, ready to be looked at."""
-    return [World(part) for part in planted.alike]
 
 
 def _draw_surroundings(rng: np.random.Generator) -> Surroundings:
