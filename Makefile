@@ -15,7 +15,7 @@ demo:
 
 test:
 	@.ci/setup $(VENV) "[test]"
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest -n auto --maxprocesses 4 --dist loadfile
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info

@@ -111,12 +111,12 @@ def unpacked(written: dict[str, Any], folder: Path, where: str) -> Card:
         When it is no card, or speaks of a file outside the folder.
     """
     card = card_of(written, where)
-    masks = {f"zone {zone.name!r}": zone.mask for zone in card.zones if zone.mask}
-    named = {f"sensor {n!r}": file for n in card.sensors for _, file in files_named(card, n)}
-    named |= {"[rig]": card.rig} if card.rig else {}
-    for who, name in (masks | named).items():
+    masks = [(f"zone {zone.name!r}", zone.mask) for zone in card.zones if zone.mask]
+    named = [(f"sensor {n!r}", file) for n in card.sensors for _, file in files_named(card, n)]
+    named += [("[rig]", card.rig)] if card.rig else []
+    for who, name in (*masks, *named):
         _check_beside(who, name, where)
-    files = {name: folder / name for name in named.values()}
+    files = {name: folder / name for _, name in named}
     if card.rig:
         surface = read_rig(files[card.rig]).surface
         if isinstance(surface, Path):

@@ -96,8 +96,8 @@ class Dataset:
         found, doubled, unplaced = find_captures(self.card, self.root, looked_for, below)
         found = [capture for capture in found if capture.frames.keys() & set(self._wanted)]
         self.refused += doubled
-        named = {path.relative_to(self.root).as_posix() for path in self._reader.files().values()}
-        unplaced = [path for path in unplaced if path not in named]
+        named = set(self._reader.files().values())
+        unplaced = [path for path in unplaced if self.root / path not in named]
         if unplaced:
             self.notes.append(
                 f"{len(unplaced)} pictures or arrays have no place in the card and were not "

@@ -48,7 +48,7 @@ def check_unit(unit: object, known: Iterable[str]) -> str:
     return unit
 
 
-def check_number(name: str, number: object, *, nan: bool = False) -> float:
+def check_number(name: str, number: object) -> float:
     """Refuse an option that is no finite number.
 
     Parameters
@@ -57,8 +57,6 @@ def check_number(name: str, number: object, *, nan: bool = False) -> float:
         The option's name, for the message.
     number : object
         The card's value.
-    nan : bool
-        Whether NaN is a fit value too.
 
     Returns
     -------
@@ -71,7 +69,7 @@ def check_number(name: str, number: object, *, nan: bool = False) -> float:
         When it is of another type, or not finite.
     """
     if isinstance(number, (int, float)) and not isinstance(number, bool):
-        if math.isfinite(number) or (nan and math.isnan(number)):
+        if math.isfinite(number):
             return float(number)
     raise CardError(f"{name} is {number!r}, but a finite number was promised; correct the card")
 
@@ -104,24 +102,27 @@ def check_scale(scale: object, *, positive: bool = False) -> float:
 
 
 def check_hole(hole: object) -> float | None:
-    """Refuse a hole that is neither absent, nor a count, nor NaN.
+    """Refuse a hole that is neither absent, nor a count, nor ``none``.
 
     Parameters
     ----------
     hole : object
-        Count that marks pixels without a measurement; NaN for none; None for the adapter's rule.
+        Count that marks pixels without a measurement; "none" when no count does; None for the
+        adapter's rule.
 
     Returns
     -------
     float or None
-        The count.
+        The count; NaN, which no count equals, for "none".
 
     Raises
     ------
     CardError
         When it is anything else.
     """
-    return None if hole is None else check_number("hole", hole, nan=True)
+    if hole == "none":
+        return math.nan
+    return None if hole is None else check_number("hole", hole)
 
 
 def check_flag(name: str, flag: object) -> bool:

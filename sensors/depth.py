@@ -7,6 +7,7 @@ on every part.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -44,8 +45,8 @@ class Depth:
         Units at zero counts.
     key : str, optional
         Name of the array in files that hold several.
-    hole : float, optional
-        The one count of pixels without a measurement, NaN for none. By default every count of 0
+    hole : float or "none", optional
+        The one count of pixels without a measurement. By default every count of 0
         or below. Distances that are not above 0 are holes in any case.
     limits : (str, str), optional
         For integer counts that every frame stretches over the whole range of its type: the end
@@ -67,7 +68,7 @@ class Depth:
         scale: float = 1.0,
         offset: float = 0.0,
         key: str | None = None,
-        hole: float | None = None,
+        hole: float | Literal["none"] | None = None,
         limits: Sequence[str] | None = None,
     ) -> None:
         millimetres = MILLIMETRES[check_unit(unit, MILLIMETRES)]

@@ -7,6 +7,7 @@ Cameras that write something plausible there come with a map of their bad pixels
 """
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -45,8 +46,8 @@ class Infrared:
         Units at zero counts.
     key : str, optional
         Name of the array in files that hold several.
-    hole : float, optional
-        Count of pixels without a measurement, NaN for none. By default 0 for integer counts in K
+    hole : float or "none", optional
+        Count of pixels without a measurement. By default 0 for integer counts in K
         or degC; none for floats and relative counts.
     bad_pixels : str or Path, optional
         A mask of the camera's size, above 0 where a pixel is not to be trusted.
@@ -67,7 +68,7 @@ class Infrared:
         scale: float = 1.0,
         offset: float = 0.0,
         key: str | None = None,
-        hole: float | None = None,
+        hole: float | Literal["none"] | None = None,
         bad_pixels: str | Path | None = None,
     ) -> None:
         self._unit = check_unit(unit, _KELVIN_AT_ZERO)

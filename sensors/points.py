@@ -12,6 +12,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -49,9 +50,9 @@ class Points:
         Units in one count, above 0; for scanners that store integers.
     key : str, optional
         Name of the array in files that hold several.
-    hole : float, optional
-        Value that, in all three coordinates at once, marks a point without a measurement, NaN
-        for none. 0 by default.
+    hole : float or "none", optional
+        Value that, in all three coordinates at once, marks a point without a measurement. 0 by
+        default.
     shape : sequence of two int, optional
         Rows and columns; needed where the file only lists points.
     camera_frame : bool
@@ -71,7 +72,7 @@ class Points:
         unit: str = "relative",
         scale: float = 1.0,
         key: str | None = None,
-        hole: float | None = None,
+        hole: float | Literal["none"] | None = None,
         shape: Sequence[int] | None = None,
         camera_frame: bool = True,
     ) -> None:

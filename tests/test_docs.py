@@ -18,7 +18,7 @@ def commands(page: Path) -> list[list[str]]:
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.S | re.M)
     shown = "\n".join(body for language, body in blocks if language not in ("toml", "python"))
-    lines = re.findall(r"^(?:\$ )?(?:\S*/)?(mmdefect [^\n]*(?:\\\n[^\n]*)*)", shown, re.M)
+    lines = re.findall(r"^(?:\$ )?(?:\S*/)?(mmdefect (?:[^\n\\]|\\\n)*)", shown, re.M)
     return [shlex.split(line.replace("\\\n", " "), comments=True)[1:] for line in lines]
 
 

@@ -1,5 +1,6 @@
 """A card with a rig file: held against it, registered by it, hashed with it."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from mmdefect.card_text import packed, unpacked
 from mmdefect.cards import read_card
 from mmdefect.dataset import Dataset
 from mmdefect.errors import CardError
@@ -110,6 +112,34 @@ def test_points_are_told_in_mm_and_in_the_references_frame(cell):
     wanted = np.broadcast_to(np.arange(SIDE), z.shape)[np.isfinite(z)]
     np.testing.assert_allclose(columns[np.isfinite(z)], wanted, atol=1e-3)
     assert np.isnan(z[:, -2:]).all()
+
+
+def test_a_rig_goes_along_with_its_mesh_under_names_of_its_own(cell, tmp_path):
+    mesh = tmp_path / "captures/cad/back plane.ply"
+    corners = "-400 -400 300\n400 -400 300\n400 400 300\n-400 400 300\n3 0 1 2\n3 0 2 3\n"
+    axes = "".join(f"property float {axis}\n" for axis in "xyz")
+    mesh.parent.mkdir(parents=True)
+    mesh.write_text(
+        f"ply\nformat ascii 1.0\nelement vertex 4\n{axes}element face 2\n"
+        f"property list uchar int vertex_indices\nend_header\n{corners}"
+    )
+    card, root = cell(surface=Path("cad/back plane.ply"))
+    for path in root.rglob("points/*"):
+        path.unlink()
+
+    def warm(read) -> np.ndarray:
+        dataset = Dataset(read, root)
+        return dataset.scene(dataset.captures("captures", "test")[0])["infrared"].values
+
+    there = warm(card)
+    assert np.isfinite(there).mean() > 0.5
+    told, files = packed(Dataset(card, root).card)
+    assert set(files) == {"rig.toml", "rig-mesh.ply"}
+    for name, held in files.items():
+        (tmp_path / name).write_bytes(held)
+    shutil.rmtree(mesh.parent)
+    (root / "rig.toml").unlink()
+    np.testing.assert_array_equal(warm(unpacked(told, tmp_path, "model")), there)
 
 
 def test_a_missing_reference_leaves_the_grid_and_a_missing_cloud_the_own_grid(cell):

@@ -76,7 +76,7 @@ def test_a_zero_count_is_a_temperature_only_when_the_card_says_so(tmp_path):
     path = write(tmp_path / "a.png", COUNTS)
     read = {
         "dead": Infrared(unit="degC", scale=0.01).read(path),
-        "kept": Infrared(unit="degC", scale=0.01, hole=float("nan")).read(path),
+        "kept": Infrared(unit="degC", scale=0.01, hole="none").read(path),
         "relative": Infrared().read(path),
         "named": Infrared(hole=65535).read(path),
     }
@@ -214,7 +214,7 @@ def test_in_the_part_s_own_axes_negative_z_is_a_place(tmp_path):
     frame = Points(camera_frame=False).read(write(tmp_path / "a.npy", CLOUD))
     assert frame.sel(axis="z")[1, 1] == -1
     assert np.isnan(frame[:, 0, 1]).all()
-    origin = Points(camera_frame=False, hole=float("nan")).read(tmp_path / "a.npy")
+    origin = Points(camera_frame=False, hole="none").read(tmp_path / "a.npy")
     assert (origin[:, 0, 1] == 0).all()
 
 
@@ -244,6 +244,7 @@ def test_a_cloud_is_read_row_by_row_and_no_other_number_of_points(tmp_path):
         (Infrared, {"scale": "1"}, "scale is '1', but a finite number"),
         (Infrared, {"offset": float("nan")}, "offset is nan, but a finite number"),
         (Infrared, {"hole": True}, "hole is True"),
+        (Infrared, {"hole": float("nan")}, "hole is nan"),
         (Infrared, {"key": ""}, "key is ''"),
         (Rgb, {"unit": "K"}, "unit is 'K', but one of 1 was promised"),
         (Rgb, {"grey": 1}, "grey is 1, but true or false"),
