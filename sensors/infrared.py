@@ -27,6 +27,7 @@ from ._frame import (
     physical,
     read_counts,
 )
+from ._many import check_frame
 
 __all__ = ["Infrared"]
 
@@ -51,6 +52,8 @@ class Infrared:
         or degC; none for floats and relative counts.
     bad_pixels : str or Path, optional
         A mask of the camera's size, above 0 where a pixel is not to be trusted.
+    frame : int, optional
+        Which frame of files that hold several, counted from 0.
 
     Raises
     ------
@@ -70,11 +73,13 @@ class Infrared:
         key: str | None = None,
         hole: float | Literal["none"] | None = None,
         bad_pixels: str | Path | None = None,
+        frame: int | None = None,
     ) -> None:
         self._unit = check_unit(unit, _KELVIN_AT_ZERO)
         self._scale = check_scale(scale)
         self._offset = check_number("offset", offset)
         self._key = check_key(key)
+        self._frame = check_frame(frame)
         self._hole = check_hole(hole)
         self.unit_read = "relative" if unit == "relative" else "K"
         self._bad: np.ndarray | None = None
@@ -100,7 +105,7 @@ class Infrared:
             When the file holds a false-colour picture, has another size than the mask of bad
             pixels, or cannot be read.
         """
-        counts = read_counts(path, self.suffixes, self._key)
+        counts = read_counts(path, self.suffixes, self._key, self._frame)
         with naming(path):
             grey = single_channel(counts)
             if self._bad is not None and self._bad.shape != grey.shape:
