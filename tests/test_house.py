@@ -79,6 +79,7 @@ FLOORS = {
     "fitting": 11,
     "trial": 11,
     "update": 11,
+    "watch": 11,
     "evaluate": 12,
     "cli": 13,
 }
