@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.arrays import MAX_BYTES, read_npy, read_npz
+from mmdefect.arrays import MAX_BYTES, check_frame, read_npy, read_npz
 from mmdefect.clouds import read_cloud
 from mmdefect.errors import SensorError
 from mmdefect.hdf5 import read_hdf5
@@ -27,13 +27,15 @@ _PLAIN: dict[str, Callable[[Path, int], NDArray[Any]]] = {
     ".jpg": read_image,
     ".jpeg": read_image,
     ".bmp": read_image,
-    ".tif": read_tiff,
-    ".tiff": read_tiff,
-    ".npy": read_npy,
     ".ply": read_cloud,
     ".pcd": read_cloud,
 }
-_KEYED: dict[str, Callable[[Path, int, str | None], NDArray[Any]]] = {
+_STACKED: dict[str, Callable[[Path, int, int | None], NDArray[Any]]] = {
+    ".tif": read_tiff,
+    ".tiff": read_tiff,
+    ".npy": read_npy,
+}
+_KEYED: dict[str, Callable[[Path, int, str | None, int | None], NDArray[Any]]] = {
     ".npz": read_npz,
     ".h5": read_hdf5,
     ".hdf5": read_hdf5,
@@ -57,7 +59,13 @@ def naming(path: Path) -> Iterator[None]:
         raise SensorError(f"{path}: {error}") from error.__cause__
 
 
-def read_array(path: Path, *, key: str | None = None, max_bytes: int = MAX_BYTES) -> NDArray[Any]:
+def read_array(
+    path: Path,
+    *,
+    key: str | None = None,
+    frame: int | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> NDArray[Any]:
     """Read a file of numbers, whatever its format.
 
     Parameters
@@ -66,6 +74,9 @@ def read_array(path: Path, *, key: str | None = None, max_bytes: int = MAX_BYTES
         PNG, JPEG, BMP, TIFF, npy, npz, HDF5, netCDF-4, PLY or PCD, by suffix.
     key : str, optional
         Name of the array in an npz, HDF5 or netCDF-4 file that holds several.
+    frame : int, optional
+        Which frame of a file that holds several, counted from 0: a page of a TIFF, a place along
+        the first of three or more axes of an array. Only that one is read.
     max_bytes : int
         Largest size that the file may declare, in bytes.
 
@@ -85,13 +96,17 @@ def read_array(path: Path, *, key: str | None = None, max_bytes: int = MAX_BYTES
     with naming(path):
         check_file(path)
         suffix = path.suffix.lower()
-        if suffix in _PLAIN and key is not None:
+        if suffix not in _KEYED and key is not None:
             raise SensorError(f"has no named arrays, but key {key!r} was asked for; leave key out")
+        if suffix in _PLAIN and frame:
+            check_frame(frame, 1)
         with decoding(suffix):
             if suffix in _PLAIN:
                 array = _PLAIN[suffix](path, max_bytes)
+            elif suffix in _STACKED:
+                array = _STACKED[suffix](path, max_bytes, frame)
             else:
-                array = _KEYED[suffix](path, max_bytes, key)
+                array = _KEYED[suffix](path, max_bytes, key, frame)
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
 
 
@@ -156,7 +171,8 @@ def single_channel(array: NDArray[Any]) -> NDArray[Any]:
     if not all(np.array_equal(first, other, equal_nan=equal_nan) for other in channels[1:]):
         raise SensorError(
             f"holds {len(channels)} channels that differ, but one was promised; "
-            "a false-colour picture is no measurement: export the counts instead"
+            "a false-colour picture is no measurement: export the counts instead; name one "
+            "image of a stack by frame = N"
         )
     return first
 
@@ -173,7 +189,7 @@ def check_file(path: Path) -> None:
     SensorError
         When it is missing, no regular file, of an unknown suffix, or empty.
     """
-    known = sorted(_PLAIN.keys() | _KEYED.keys())
+    known = sorted(_PLAIN.keys() | _STACKED.keys() | _KEYED.keys())
     if not path.exists():
         raise SensorError("is not there, but a frame was promised; correct the path or the card")
     if not path.is_file():

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.arrays import check_bytes, check_declared, check_inflated
+from mmdefect.arrays import check_bytes, check_declared, check_frame, check_inflated
 from mmdefect.errors import SensorError
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _without_alpha(pixels: NDArray[Any]) -> NDArray[Any]:
     return pixels[..., 0] if pixels.shape[-1] == 2 else pixels[..., :-1]
 
 
-def read_tiff(path: Path, max_bytes: int) -> NDArray[Any]:
+def read_tiff(path: Path, max_bytes: int, frame: int | None = None) -> NDArray[Any]:
     """Read a TIFF file.
 
     Parameters
@@ -166,6 +166,8 @@ def read_tiff(path: Path, max_bytes: int) -> NDArray[Any]:
         The file.
     max_bytes : int
         Limit of the declared size in bytes.
+    frame : int, optional
+        Read this page of a stack, thumbnails not counted; the others may be of another kind.
 
     Returns
     -------
@@ -181,20 +183,14 @@ def read_tiff(path: Path, max_bytes: int) -> NDArray[Any]:
     from tifffile import TiffFile
 
     with path.open("rb") as stream, _silent_log("tifffile"), TiffFile(stream) as tiff:
-        pages = [page.aspage() for page in islice(tiff.pages, _MOST_PAGES + 1)]
-        if len(pages) > _MOST_PAGES:
-            raise SensorError(
-                f"holds more than {_MOST_PAGES} pages, or pages in a circle, but one frame was "
-                "promised; save each frame in its own file"
-            )
-        pages = [page for page in pages if not page.is_reduced] or pages
+        pages = _pages(tiff) if frame is None else [_chosen_page(tiff, frame)]
         first = pages[0]
         if first.dtype is None or any(
             (page.shape, page.dtype) != (first.shape, first.dtype) for page in pages
         ):
             raise SensorError(
                 f"holds {len(pages)} images of unlike or unknown kinds, but one frame was "
-                "promised; save each frame in its own file"
+                "promised; name one of a stack by frame = N"
             )
         check_declared((len(pages), *first.shape), first.dtype, max_bytes)
         for page in pages:
@@ -205,9 +201,31 @@ def read_tiff(path: Path, max_bytes: int) -> NDArray[Any]:
         if len(pages) > 1:
             raise SensorError(
                 f"holds {len(pages)} pages in compression {first.compression}, which are read "
-                "uncompressed or deflated only; save them so"
+                "uncompressed or deflated only; save them so, or name one by frame = N"
             )
         return _by_pillow(stream, first, max_bytes)
+
+
+def _pages(tiff: Any) -> list[Any]:
+    """Give all pages but thumbnails."""
+    pages = [page.aspage() for page in islice(tiff.pages, _MOST_PAGES + 1)]
+    if len(pages) > _MOST_PAGES:
+        raise SensorError(
+            f"holds more than {_MOST_PAGES} pages, or pages in a circle, but one frame was "
+            "promised; name one by frame = N"
+        )
+    return [page for page in pages if not page.is_reduced] or pages
+
+
+def _chosen_page(tiff: Any, frame: int) -> Any:
+    """Give one page, thumbnails not counted."""
+    whole = -1
+    for page in islice(tiff.pages, 2 * frame + _MOST_PAGES):
+        whole += not page.aspage().is_reduced
+        if whole == frame:
+            return page.aspage()
+    check_frame(frame, whole + 1)
+    raise AssertionError("a frame that is there was found")
 
 
 def _check_segments(page: Any, file_bytes: int, max_bytes: int) -> None:
@@ -252,7 +270,9 @@ def _by_pillow(stream: IO[bytes], page: Any, max_bytes: int) -> NDArray[Any]:
             "orientation tag"
         )
     stream.seek(0)
-    pixels = _pixels(TiffImageFile(stream), max_bytes)
+    image = TiffImageFile(stream)
+    image.seek(page.index)
+    pixels = _pixels(image, max_bytes)
     if pixels.dtype.itemsize < page.dtype.itemsize:
         raise SensorError(
             f"holds {page.dtype} in compression {page.compression.name}, of which only "

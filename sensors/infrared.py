@@ -31,6 +31,7 @@ from ._frame import (
     physical,
     read_counts,
 )
+from ._many import check_frame
 from ._uniformity import Uniformity
 
 __all__ = ["Infrared"]
@@ -70,6 +71,8 @@ class Infrared:
         Two-point correction: the frames of two blackbodies that fill the view, in counts.
     cold_temperature, hot_temperature : float, K, optional
         Of these.
+    frame : int, optional
+        Which frame of files that hold several, counted from 0.
 
     Raises
     ------
@@ -97,10 +100,12 @@ class Infrared:
         hot: str | Path | None = None,
         cold_temperature: float | None = None,
         hot_temperature: float | None = None,
+        frame: int | None = None,
     ) -> None:
         self._scale = check_scale(scale)
         self._offset = check_number("offset", offset)
         self._key = check_key(key)
+        self._frame = check_frame(frame)
         self._hole = check_hole(hole)
         self._uniformity = Uniformity.told(
             flat, cold, hot, cold_temperature, hot_temperature, self._key
@@ -125,9 +130,12 @@ class Infrared:
                 f"{by} what a count stands for, but unit, scale or offset were given too; leave "
                 "one or the other out"
             )
-        if self._flir and (self._uniformity is not None or (self._key, self._hole) != (None, None)):
+        if self._flir and (
+            self._uniformity is not None
+            or (self._key, self._hole, self._frame) != (None, None, None)
+        ):
             raise CardError(
-                'format "flir" was given beside key, hole, flat, cold or hot, but the camera has '
+                'format "flir" was given beside key, hole, frame, flat, cold or hot, but the camera has '
                 "evened its pixels out itself; leave one or the other out"
             )
 
@@ -170,7 +178,7 @@ class Infrared:
 
     def _scaled(self, path: Path) -> np.ndarray:
         """Read counts and scale them, to K where they stand for a temperature."""
-        counts = read_counts(path, self.suffixes, self._key)
+        counts = read_counts(path, self.suffixes, self._key, self._frame)
         with naming(path):
             grey = single_channel(counts)
             even = grey if self._uniformity is None else self._uniformity.evened(grey)

@@ -281,7 +281,7 @@ def test_an_impossible_scene_is_mended_by_the_card(tmp_path):
         ({"format": "flir", "scene": 0.9}, "scene has 0.9"),
         ({"format": "flir", "scale": 0.1}, "leave one or the other out"),
         ({"format": "flir", "unit": "degC"}, "leave one or the other out"),
-        ({"format": "flir", "hole": 0}, "beside key, hole"),
+        ({"format": "flir", "hole": 0}, "beside key, hole, frame"),
     ],
 )
 def test_a_wrong_option_is_named(options, said):

@@ -29,6 +29,8 @@ FLOORS = {
     "card_toml": 2,
     "division": 2,
     "explain": 2,
+    "lzf": 2,
+    "mesh_files": 2,
     "registry": 2,
     "scene": 2,
     "work": 2,
@@ -78,6 +80,7 @@ FLOORS = {
     "fitting": 11,
     "trial": 11,
     "update": 11,
+    "watch": 11,
     "evaluate": 12,
     "cli": 13,
 }
