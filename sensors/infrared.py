@@ -130,13 +130,11 @@ class Infrared:
                 f"{by} what a count stands for, but unit, scale or offset were given too; leave "
                 "one or the other out"
             )
-        if self._flir and (
-            self._uniformity is not None
-            or (self._key, self._hole, self._frame) != (None, None, None)
-        ):
+        others = (self._key, self._hole, self._frame, self._uniformity)
+        if self._flir and any(option is not None for option in others):
             raise CardError(
-                'format "flir" was given beside key, hole, frame, flat, cold or hot, but the camera has '
-                "evened its pixels out itself; leave one or the other out"
+                'format "flir" was given beside key, hole, frame, flat, cold or hot, but the file '
+                "holds one frame that the camera has evened out; leave one or the other out"
             )
 
     def read(self, path: Path) -> xr.DataArray:
