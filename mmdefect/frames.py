@@ -98,13 +98,13 @@ def read_array(
     """
     path = Path(path)
     with naming(path):
-        _check_file(path)
+        check_file(path)
         suffix = path.suffix.lower()
         if suffix not in _KEYED and key is not None:
             raise SensorError(f"has no named arrays, but key {key!r} was asked for; leave key out")
         if suffix in _PLAIN and frame:
             check_frame(frame, 1)
-        with _as_sensor_error(suffix):
+        with decoding(suffix):
             if suffix in _PLAIN:
                 array = _PLAIN[suffix](path, max_bytes)
             elif suffix in _STACKED:
@@ -181,8 +181,18 @@ def single_channel(array: NDArray[Any]) -> NDArray[Any]:
     return first
 
 
-def _check_file(path: Path) -> None:
-    """Refuse what cannot be a file of numbers before any library sees it."""
+def check_file(path: Path) -> None:
+    """Refuse what cannot be a file of numbers before any library sees it.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    SensorError
+        When it is missing, no regular file, of an unknown suffix, or empty.
+    """
     known = sorted(_PLAIN.keys() | _STACKED.keys() | _KEYED.keys())
     if not path.exists():
         raise SensorError("is not there, but a frame was promised; correct the path or the card")
@@ -197,8 +207,14 @@ def _check_file(path: Path) -> None:
 
 
 @contextmanager
-def _as_sensor_error(suffix: str) -> Iterator[None]:
-    """Turn whatever a library raises into SensorError, and keep its warnings in."""
+def decoding(suffix: str) -> Iterator[None]:
+    """Turn whatever a library raises into SensorError, and keep its warnings in.
+
+    Parameters
+    ----------
+    suffix : str
+        The kind of file that was promised, for the message.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

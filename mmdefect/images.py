@@ -56,15 +56,36 @@ def read_image(path: Path, max_bytes: int) -> NDArray[Any]:
         When the image declares too much, is of another kind, or is partly transparent.
     """
     with path.open("rb") as stream:
-        image = _open(stream)
-        rawmode = str(image.tile[0][3]) if image.tile else ""
-        if rawmode in ("RGB;16B", "RGBA;16B"):
-            return _deep_colour(image, stream, max_bytes)
-        if rawmode == "LA;16B":
-            raise SensorError(
-                "holds 16-bit grey with alpha, which is not read; save it without alpha"
-            )
-        return _pixels(image, max_bytes)
+        return decode_image(stream, max_bytes)
+
+
+def decode_image(stream: IO[bytes], max_bytes: int) -> NDArray[Any]:
+    """Decode a PNG, JPEG or BMP that lies in a file or within another format.
+
+    Parameters
+    ----------
+    stream : binary stream
+        Holds the image from its start on.
+    max_bytes : int
+        As in `read_image`.
+
+    Returns
+    -------
+    ndarray (y, x) or (y, x, channel), uint8 or uint16
+        As from `read_image`.
+
+    Raises
+    ------
+    SensorError
+        As in `read_image`; Pillow's own errors pass.
+    """
+    image = _open(stream)
+    rawmode = str(image.tile[0][3]) if image.tile else ""
+    if rawmode in ("RGB;16B", "RGBA;16B"):
+        return _deep_colour(image, stream, max_bytes)
+    if rawmode == "LA;16B":
+        raise SensorError("holds 16-bit grey with alpha, which is not read; save it without alpha")
+    return _pixels(image, max_bytes)
 
 
 def _open(stream: IO[bytes]) -> "ImageFile":

@@ -56,6 +56,7 @@ FLOORS = {
     "captures": 5,
     "card_text": 5,
     "detectors": 5,
+    "flir": 5,
     "miniature": 5,
     "published": 5,
     "rigging": 5,
