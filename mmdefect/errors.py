@@ -10,6 +10,7 @@ One root, so that a caller can catch everything this package means to say and no
     ├─ SensorError        (ValueError)    a file is not what its adapter reads
     ├─ FeatureError       (ValueError)    a feature extractor, or its weights, cannot be had
     ├─ ModelError         (ValueError)    a model's folder is not as written
+    ├─ JournalError       (ValueError)    a watcher's journal cannot be kept, or is not as written
     ├─ UnknownNameError   (LookupError)   no plug-in goes by this name
     └─ NotFittedError     (RuntimeError)  a detector was asked too early
 
@@ -48,6 +49,10 @@ class FeatureError(MmdefectError, ValueError):
 
 class ModelError(MmdefectError, ValueError):
     """A model's folder is not as written, or does not fit what it is asked."""
+
+
+class JournalError(MmdefectError, ValueError):
+    """A watcher's journal cannot be kept, or is not as it was written."""
 
 
 class UnknownNameError(MmdefectError, LookupError):
