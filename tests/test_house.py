@@ -62,6 +62,7 @@ FLOORS = {
     "rigging": 5,
     "store": 5,
     "zones": 5,
+    "calibration": 6,
     "capture_notes": 6,
     "peaks": 6,
     "propose": 6,
