@@ -3,16 +3,20 @@
 Most published infrared images are grey pictures without a radiometric scale; their unit is
 ``relative``, and no temperature is made up for them. Where counts do stand for a temperature, an
 integer count of 0 is what cameras write for a dead pixel, since absolute zero is not to be seen.
-Cameras that write something plausible there come with a map of their bad pixels.
+Cameras that write something plausible there come with a map of their bad pixels. Cameras that
+deliver what each pixel says, uneven as pixels are, come with frames of even scenes.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
 from mmdefect.errors import CardError, SensorError
+from mmdefect.flir import read_flir
+from mmdefect.flir.camera import check_scene_options
 from mmdefect.frames import naming, read_mask, single_channel
 
 from ._frame import (
@@ -27,6 +31,8 @@ from ._frame import (
     physical,
     read_counts,
 )
+from ._many import check_frame
+from ._uniformity import Uniformity
 
 __all__ = ["Infrared"]
 
@@ -38,8 +44,9 @@ class Infrared:
 
     Parameters
     ----------
-    unit : {"relative", "K", "degC"}
-        Unit of counts * scale + offset; degrees Celsius are converted to kelvin.
+    unit : {"relative", "K", "degC"}, optional
+        Unit of counts * scale + offset; degrees Celsius are converted to kelvin. By default "K"
+        where the file or the blackbodies say it, else "relative".
     scale : float
         Units in one count.
     offset : float
@@ -51,35 +58,84 @@ class Infrared:
         or degC; none for floats and relative counts.
     bad_pixels : str or Path, optional
         A mask of the camera's size, above 0 where a pixel is not to be trusted.
+    format : {"flir"}, optional
+        Radiometric JPEGs of FLIR cameras, which hold counts, constants and the scene.
+    scene : mapping, optional
+        With `format`: what the operator should have told the camera, fields of
+        ``mmdefect.flir.Scene``: ``emissivity`` (1), ``distance`` (m), ``reflected_temperature``,
+        ``air_temperature``, ``window_temperature`` (K), ``humidity``, ``window_transmission``
+        (1), ``window_at``.
+    flat : str or Path, optional
+        One-point correction: the frame of an even scene, in counts.
+    cold, hot : str or Path, optional
+        Two-point correction: the frames of two blackbodies that fill the view, in counts.
+    cold_temperature, hot_temperature : float, K, optional
+        Of these.
+    frame : int, optional
+        Which frame of files that hold several, counted from 0.
 
     Raises
     ------
     CardError
-        When an option is not of its kind, or the mask cannot be read.
+        When an option is not of its kind or contradicts another, or a file that it names cannot
+        be read.
     """
 
     modality = "infrared"
     suffixes: tuple[str, ...] = IMAGES + ARRAYS
-    files: tuple[str, ...] = ("bad_pixels",)
+    files: tuple[str, ...] = ("bad_pixels", "flat", "cold", "hot")
 
     def __init__(
         self,
-        unit: str = "relative",
+        unit: str | None = None,
         scale: float = 1.0,
         offset: float = 0.0,
         key: str | None = None,
         hole: float | Literal["none"] | None = None,
         bad_pixels: str | Path | None = None,
+        format: str | None = None,
+        scene: Mapping[str, Any] | None = None,
+        flat: str | Path | None = None,
+        cold: str | Path | None = None,
+        hot: str | Path | None = None,
+        cold_temperature: float | None = None,
+        hot_temperature: float | None = None,
+        frame: int | None = None,
     ) -> None:
-        self._unit = check_unit(unit, _KELVIN_AT_ZERO)
         self._scale = check_scale(scale)
         self._offset = check_number("offset", offset)
         self._key = check_key(key)
+        self._frame = check_frame(frame)
         self._hole = check_hole(hole)
-        self.unit_read = "relative" if unit == "relative" else "K"
+        self._uniformity = Uniformity.told(
+            flat, cold, hot, cold_temperature, hot_temperature, self._key
+        )
+        self._flir = _check_format(format, scene)
+        absolute = self._flir or (self._uniformity is not None and self._uniformity.in_kelvin)
+        if absolute:
+            self._check_alone(unit)
+        default = "K" if absolute else "relative"
+        self._unit = check_unit(default if unit is None else unit, _KELVIN_AT_ZERO)
+        self._scene = check_scene_options(scene)
+        self.unit_read = "relative" if self._unit == "relative" else "K"
         self._bad: np.ndarray | None = None
         if bad_pixels is not None:
             self._bad = _read_bad(bad_pixels)
+
+    def _check_alone(self, unit: str | None) -> None:
+        """Refuse a second answer to what a count stands for."""
+        by = 'format "flir" says' if self._flir else "cold and hot say"
+        if (self._scale, self._offset) != (1.0, 0.0) or unit not in (None, "K"):
+            raise CardError(
+                f"{by} what a count stands for, but unit, scale or offset were given too; leave "
+                "one or the other out"
+            )
+        others = (self._key, self._hole, self._frame, self._uniformity)
+        if self._flir and any(option is not None for option in others):
+            raise CardError(
+                'format "flir" was given beside key, hole, frame, flat, cold or hot, but the file '
+                "holds one frame that the camera has evened out; leave one or the other out"
+            )
 
     def read(self, path: Path) -> xr.DataArray:
         """Read a thermal frame.
@@ -98,29 +154,53 @@ class Infrared:
         ------
         SensorError
             When the file holds a false-colour picture, has another size than the mask of bad
-            pixels, or cannot be read.
+            pixels or the frames of even scenes, or cannot be read.
         """
-        counts = read_counts(path, self.suffixes, self._key)
-        with naming(path):
-            grey = single_channel(counts)
-            if self._bad is not None and self._bad.shape != grey.shape:
+        values = self._radiometric(path) if self._flir else self._scaled(path)
+        if self._bad is not None:
+            if self._bad.shape != values.shape:
                 raise SensorError(
-                    f"has {grey.shape} rows and columns, but the mask of bad pixels "
+                    f"{path}: has {values.shape} rows and columns, but the mask of bad pixels "
                     f"{self._bad.shape}; give the mask of this camera"
                 )
-        values = physical(grey, self._scale, self._offset) + _KELVIN_AT_ZERO[self._unit]
-        values[self._holes(grey)] = np.nan
-        if self._bad is not None:
             values[self._bad] = np.nan
         if self.unit_read == "K":
             values[values <= 0] = np.nan
         return label(values, self.modality, self.unit_read)
+
+    def _radiometric(self, path: Path) -> np.ndarray:
+        """Read a radiometric JPEG (y, x), K."""
+        thermogram = read_flir(path)
+        with naming(path):
+            return thermogram.kelvin(self._scene)
+
+    def _scaled(self, path: Path) -> np.ndarray:
+        """Read counts and scale them, to K where they stand for a temperature."""
+        counts = read_counts(path, self.suffixes, self._key, self._frame)
+        with naming(path):
+            grey = single_channel(counts)
+            even = grey if self._uniformity is None else self._uniformity.evened(grey)
+        values = physical(even, self._scale, self._offset) + _KELVIN_AT_ZERO[self._unit]
+        values[self._holes(grey)] = np.nan
+        return values
 
     def _holes(self, counts: np.ndarray) -> np.ndarray:
         """Tell where no temperature was measured."""
         dead_at_zero = self._unit != "relative" and counts.dtype.kind in "iu"
         hole = self._hole if self._hole is not None else (0.0 if dead_at_zero else np.nan)
         return np.asarray(counts == hole)
+
+
+def _check_format(format: object, scene: object) -> bool:
+    """Tell whether frames are radiometric JPEGs; refuse other formats."""
+    if format not in (None, "flir"):
+        raise CardError(f"format is {format!r}, but 'flir' was promised; correct the card")
+    if scene is not None and format is None:
+        raise CardError(
+            'scene was given without format "flir", but only radiometric JPEGs can be corrected '
+            "for it; add the format, or leave scene out"
+        )
+    return format == "flir"
 
 
 def _read_bad(path: object) -> np.ndarray:
