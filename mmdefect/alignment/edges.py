@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating[Any]]
 
 SMOOTHING = 1.5
-_FLOOR = 0.7
+_FLOOR = 0.9
 _SLOW = 16
 _LEAST_HOLE = 12
 

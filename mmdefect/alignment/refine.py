@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.alignment.climb import EdgeMeasure, Reached, climb
+from mmdefect.alignment.climb import STILL, EdgeMeasure, Reached, climb, consensus
 from mmdefect.alignment.edges import Picture, halved, picture_of
 from mmdefect.alignment.information import InformationMeasure
 from mmdefect.alignment.start import first_shifts
@@ -22,6 +22,7 @@ from mmdefect.errors import RegistrationError
 Floats = NDArray[np.floating[Any]]
 
 REACH = 0.06
+COARSE = 0.1
 _COARSEST = 40
 _SMALLEST = 24
 _LEAST_AFFINE = 64
@@ -91,7 +92,7 @@ def refine(
             )
     levels = pyramid(*pictures)
     start = Warp.between(pictures[0].size, pictures[1].size) if start is None else start
-    reached, lead = _descended(levels, start, model, reach * max(pictures[0].size))
+    reached, lead = descended(levels, start, model, reach * max(pictures[0].size))
     information = climb(InformationMeasure(*levels[0]), reached.warp, model, rounds=8)
     return Alignment(reached.warp, judged(levels, reached, information.warp, model, lead))
 
@@ -113,26 +114,48 @@ def lowered(warp: Warp, steps: int) -> Warp:
     return coarse.inverse() @ warp @ coarse
 
 
-def _descended(
+def descended(
     levels: list[tuple[Picture, Picture]], start: Warp, model: str, reach: float
 ) -> tuple[Reached, float]:
-    """Climb from the coarsest level to the finest; tell how far the best start led, too."""
+    """Climb from the coarsest level to the finest.
+
+    Parameters
+    ----------
+    levels : list of (Picture, Picture)
+        As of ``pyramid``.
+    start : Warp
+        From the fixed picture's grid to about the moving one's.
+    model : {"shift", "affine", "homography"}
+    reach : float, px
+        How far the first shift may lie from the start.
+
+    Returns
+    -------
+    Reached
+        On the finest level.
+    float
+        The second hill's height as a share of the best one's.
+    """
     top = len(levels) - 1
     fixed, moving = levels[top]
     middle = "shift" if model == "shift" else "affine"
     measure = EdgeMeasure(fixed, moving)
     first = middle if min(fixed.size) >= _LEAST_AFFINE else "shift"
     tried = [
-        climb(measure, shift, first)
+        climb(measure, shift, first, still=COARSE)
         for shift in first_shifts(fixed, moving, lowered(start, top), max(2.0, reach / 2**top))
     ]
     tried.sort(key=lambda one: -one.value)
     lead = _lead(tried)
-    reached, at = tried[0], top
-    while at > 0:
-        at -= 1
-        begin = lowered(reached.warp, -1)
-        reached = climb(EdgeMeasure(*levels[at]), begin, model if at <= 1 else middle)
+    reached = tried[0]
+    for at in range(top - 1, -1, -1):
+        begin, measure = lowered(reached.warp, -1), EdgeMeasure(*levels[at])
+        if at > 0:
+            reached = climb(measure, begin, model if at == 1 else middle, still=COARSE)
+        if at <= 1:
+            there = begin if at == 0 else reached.warp
+            agreed = EdgeMeasure(*levels[at], weight=consensus(measure, there))
+            reached = climb(agreed, there, model, still=COARSE if at else STILL)
     if top == 0 and model != first:
         reached = climb(measure, reached.warp, model)
     return reached, lead
