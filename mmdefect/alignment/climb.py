@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdefect.alignment._bring import bring
-from mmdefect.alignment.edges import Edges, Picture, edges_of, slope_of
+from mmdefect.alignment.edges import BETWEEN, Edges, Picture, edges_of, slope_of
 from mmdefect.alignment.warps import Warp, slopes
 
 Floats = NDArray[np.floating[Any]]
@@ -75,10 +75,19 @@ class EdgeMeasure:
     fixed, moving : Picture
     weight : array (y, x), optional
         How much each pixel of the grid counts.
+    floor : float
+        See ``edges_of``.
     """
 
-    def __init__(self, fixed: Picture, moving: Picture, weight: Floats | None = None) -> None:
-        self._edges = edges_of(fixed)
+    def __init__(
+        self,
+        fixed: Picture,
+        moving: Picture,
+        weight: Floats | None = None,
+        floor: float = BETWEEN,
+    ) -> None:
+        self._floor = floor
+        self._edges = edges_of(fixed, floor)
         self._slope = slope_of(self._edges.tensor)
         self._moving = moving
         self._weight = None if weight is None else weight.astype(np.float32)
@@ -90,7 +99,7 @@ class EdgeMeasure:
 
     def edges(self, warp: Warp) -> tuple[Edges, Edges, NDArray[np.float32]]:
         """Give both pictures' edges on the grid, and how much each pixel counts."""
-        other = edges_of(brought(self._moving, warp, self.size))
+        other = edges_of(brought(self._moving, warp, self.size), self._floor)
         weight = (self._edges.sure & other.sure).astype(np.float32)
         return self._edges, other, weight if self._weight is None else weight * self._weight
 

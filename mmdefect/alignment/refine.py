@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdefect.alignment.climb import STILL, EdgeMeasure, Reached, climb, consensus
-from mmdefect.alignment.edges import Picture, halved, picture_of
+from mmdefect.alignment.edges import BETWEEN, WITHIN, Picture, halved, picture_of
 from mmdefect.alignment.information import InformationMeasure
 from mmdefect.alignment.start import first_shifts
 from mmdefect.alignment.trust import Trust, judged
@@ -93,8 +93,9 @@ def refine(
     levels = pyramid(*pictures)
     start = Warp.between(pictures[0].size, pictures[1].size) if start is None else start
     reached, lead = descended(levels, start, model, reach * max(pictures[0].size))
-    information = climb(InformationMeasure(*levels[0]), reached.warp, model, rounds=8)
-    return Alignment(reached.warp, judged(levels, reached, information.warp, model, lead))
+    warp = polished(levels[0], reached.warp, model).warp
+    information = climb(InformationMeasure(*levels[0]), warp, model, rounds=8).warp
+    return Alignment(warp, judged(levels, reached, (warp, information), model, lead))
 
 
 def pyramid(fixed: Picture, moving: Picture) -> list[tuple[Picture, Picture]]:
@@ -115,7 +116,12 @@ def lowered(warp: Warp, steps: int) -> Warp:
 
 
 def descended(
-    levels: list[tuple[Picture, Picture]], start: Warp, model: str, reach: float
+    levels: list[tuple[Picture, Picture]],
+    start: Warp,
+    model: str,
+    reach: float,
+    *,
+    within: bool = False,
 ) -> tuple[Reached, float]:
     """Climb from the coarsest level to the finest.
 
@@ -128,6 +134,8 @@ def descended(
     model : {"shift", "affine", "homography"}
     reach : float, px
         How far the first shift may lie from the start.
+    within : bool
+        Whether both pictures are of one contrast: then only what agrees has a say.
 
     Returns
     -------
@@ -139,7 +147,8 @@ def descended(
     top = len(levels) - 1
     fixed, moving = levels[top]
     middle = "shift" if model == "shift" else "affine"
-    measure = EdgeMeasure(fixed, moving)
+    floor = WITHIN if within else BETWEEN
+    measure = EdgeMeasure(fixed, moving, floor=floor)
     first = middle if min(fixed.size) >= _LEAST_AFFINE else "shift"
     tried = [
         climb(measure, shift, first, still=COARSE)
@@ -149,16 +158,39 @@ def descended(
     lead = _lead(tried)
     reached = tried[0]
     for at in range(top - 1, -1, -1):
-        begin, measure = lowered(reached.warp, -1), EdgeMeasure(*levels[at])
-        if at > 0:
-            reached = climb(measure, begin, model if at == 1 else middle, still=COARSE)
-        if at <= 1:
-            there = begin if at == 0 else reached.warp
-            agreed = EdgeMeasure(*levels[at], weight=consensus(measure, there))
-            reached = climb(agreed, there, model, still=COARSE if at else STILL)
+        begin, measure = lowered(reached.warp, -1), EdgeMeasure(*levels[at], floor=floor)
+        freed, still = (model if at <= 1 else middle), (COARSE if at else STILL)
+        if at > 0 or not within:
+            reached = climb(measure, begin, freed, still=still)
+            begin = reached.warp
+        if at <= 1 and within:
+            reached = polished(levels[at], begin, model, still)
     if top == 0 and model != first:
         reached = climb(measure, reached.warp, model)
     return reached, lead
+
+
+def polished(
+    level: tuple[Picture, Picture], begin: Warp, model: str, still: float = STILL
+) -> Reached:
+    """Climb on with what agrees near a warp, and nothing else.
+
+    Parameters
+    ----------
+    level : (Picture, Picture)
+    begin : Warp
+        Near the best one.
+    model : {"shift", "affine", "homography"}
+    still : float, px
+        See ``climb``.
+
+    Returns
+    -------
+    Reached
+    """
+    every = EdgeMeasure(*level, floor=WITHIN)
+    agreed = EdgeMeasure(*level, weight=consensus(every, begin), floor=WITHIN)
+    return climb(agreed, begin, model, still=still)
 
 
 def _lead(tried: list[Reached]) -> float:

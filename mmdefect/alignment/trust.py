@@ -36,8 +36,8 @@ class Trust:
     predicted : float, px
         Root-mean-square error over the picture, from the scatter of its tiles.
     agreement : float, px
-        Mean distance between independent estimates: of two interlaced halves, or by two captures
-        whose registration is known.
+        Mean distance between independent estimates: of two interlaced halves, of all edges and of
+        those that agree, or by two means of captures whose registration is known.
     information : float, px
         Mean distance from the warp that mutual information prefers; 0 where it was not asked.
     rival : float
@@ -59,9 +59,9 @@ class Limits:
     """From where on an alignment is refused; the fields as those of ``Trust``."""
 
     correlation: float = 0.05
-    predicted: float = 0.3
-    agreement: float = 1.0
-    information: float = 1.5
+    predicted: float = 0.33
+    agreement: float = 0.75
+    information: float = 1.0
     rival: float = 0.9
 
 
@@ -71,7 +71,7 @@ LIMITS = Limits()
 def judged(
     levels: list[tuple[Picture, Picture]],
     reached: Reached,
-    information: Warp,
+    others: tuple[Warp, Warp],
     model: str,
     rival: float,
     limits: Limits = LIMITS,
@@ -84,8 +84,8 @@ def judged(
         The finest first.
     reached : Reached
         On the finest.
-    information : Warp
-        What mutual information prefers.
+    others : (Warp, Warp)
+        What is to be used in the end, and what mutual information prefers.
     model : str
     rival : float
         See ``Trust``.
@@ -101,11 +101,12 @@ def judged(
         nothing = "the frames have no edges in common"
         return Trust(0.0, float("inf"), float("inf"), float("inf"), rival, nothing)
     halves = _halves(levels[0], reached, model)
+    moved = mean_of(reached.warp.apart(others[0], places))
     trust = Trust(
         reached.value,
         predicted_error(reached, size, model),
-        mean_of(halves[0].apart(halves[1], places)),
-        mean_of(reached.warp.apart(information, places)),
+        max(moved, mean_of(halves[0].apart(halves[1], places))),
+        mean_of(others[0].apart(others[1], places)),
         rival,
     )
     return Trust(**{**vars(trust), "refusal": refusal(trust, limits)})
