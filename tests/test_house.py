@@ -44,6 +44,7 @@ FLOORS = {
     "regions": 3,
     "registration": 3,
     "report": 3,
+    "thermography": 3,
     "truth": 3,
     "cards": 4,
     "features": 4,
