@@ -11,9 +11,12 @@
 The functions raise ``SensorError`` without a file's name; ``mmdefect.frames`` adds it.
 """
 
+import logging
 import math
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -150,6 +153,23 @@ def check_inflated(packed: bytes, promised: int) -> None:
             f"holds a compressed block that inflates beyond the {promised} bytes it declares; "
             "do not trust this file"
         )
+
+
+@contextmanager
+def silent_log(name: str) -> Iterator[None]:
+    """Switch a library's log off: what is wrong with a file is said once, as an error.
+
+    Parameters
+    ----------
+    name : str
+        The library's name.
+    """
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def read_npy(path: Path, max_bytes: int, frame: int | None = None) -> NDArray[Any]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mmdefect.arrays import MAX_BYTES, check_frame, read_npy, read_npz
 from mmdefect.clouds import read_cloud
+from mmdefect.dicom import read_dicom
 from mmdefect.errors import SensorError
 from mmdefect.hdf5 import read_hdf5
 from mmdefect.images import read_image, read_tiff
@@ -34,6 +35,9 @@ _STACKED: dict[str, Callable[[Path, int, int | None], NDArray[Any]]] = {
     ".tif": read_tiff,
     ".tiff": read_tiff,
     ".npy": read_npy,
+    ".dcm": read_dicom,
+    ".dicom": read_dicom,
+    ".dic": read_dicom,
 }
 _KEYED: dict[str, Callable[[Path, int, str | None, int | None], NDArray[Any]]] = {
     ".npz": read_npz,
@@ -71,12 +75,12 @@ def read_array(
     Parameters
     ----------
     path : Path
-        PNG, JPEG, BMP, TIFF, npy, npz, HDF5, netCDF-4, PLY or PCD, by suffix.
+        PNG, JPEG, BMP, TIFF, npy, npz, HDF5, netCDF-4, DICOM, PLY or PCD, by suffix.
     key : str, optional
         Name of the array in an npz, HDF5 or netCDF-4 file that holds several.
     frame : int, optional
-        Which frame of a file that holds several, counted from 0: a page of a TIFF, a place along
-        the first of three or more axes of an array. Only that one is read.
+        Which frame of a file that holds several, counted from 0: a page of a TIFF, a frame of
+        DICOM, a place along the first of three or more axes of an array. Only that one is read.
     max_bytes : int
         Largest size that the file may declare, in bytes.
 

@@ -11,10 +11,7 @@
 * Nothing is rotated: a mask knows nothing of the orientation that a camera noted.
 """
 
-import logging
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -22,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.arrays import check_bytes, check_declared, check_frame, check_inflated
+from mmdefect.arrays import check_bytes, check_declared, check_frame, check_inflated, silent_log
 from mmdefect.errors import SensorError
 
 if TYPE_CHECKING:
@@ -182,7 +179,7 @@ def read_tiff(path: Path, max_bytes: int, frame: int | None = None) -> NDArray[A
     """
     from tifffile import TiffFile
 
-    with path.open("rb") as stream, _silent_log("tifffile"), TiffFile(stream) as tiff:
+    with path.open("rb") as stream, silent_log("tifffile"), TiffFile(stream) as tiff:
         pages = _pages(tiff) if frame is None else [_chosen_page(tiff, frame)]
         first = pages[0]
         if first.dtype is None or any(
@@ -282,14 +279,3 @@ def _by_pillow(stream: IO[bytes], page: Any, max_bytes: int) -> NDArray[Any]:
     if sign_lost and pixels.dtype.itemsize == page.dtype.itemsize:
         return pixels.view(page.dtype)
     return pixels
-
-
-@contextmanager
-def _silent_log(name: str) -> Iterator[None]:
-    """Switch a library's log off: what is wrong with a file is said once, as an error."""
-    logger = logging.getLogger(name)
-    before, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = before

@@ -6,6 +6,7 @@ it. None is chosen silently: of a stack without a ``frame`` in the card no reade
 
 from mmdefect.errors import CardError
 
+DICOM = (".dcm", ".dicom", ".dic")
 _MOST_FRAMES = 1_000_000
 
 

@@ -28,7 +28,7 @@ from ._frame import (
     read_calibration,
     read_counts,
 )
-from ._many import check_frame
+from ._many import DICOM, check_frame
 
 __all__ = ["Xray"]
 
@@ -78,7 +78,7 @@ class Xray:
     """
 
     modality = "xray"
-    suffixes: tuple[str, ...] = IMAGES + ARRAYS
+    suffixes: tuple[str, ...] = IMAGES + ARRAYS + DICOM
     files: tuple[str, ...] = ("flat", "dark")
 
     def __init__(
