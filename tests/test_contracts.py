@@ -27,7 +27,7 @@ PROTOCOLS = {
 EVERY = [(kind, name) for kind in KINDS for name in names(kind)]
 LEARNERS = [(kind, name) for kind, name in EVERY if kind in ("detectors", "fusion")]
 DESCRIBED = {"fpfh": {"points"}, "surface": {"points"}}  # the others describe every modality
-UNTRAINED = [name for name in names("features") if name != "timm"]  # timm takes weights
+UNTRAINED = [name for name in names("features") if name not in ("timm", "deviation")]  # take files
 
 
 def members(kind: str) -> set[str]:
