@@ -6,6 +6,7 @@ One root, so that a caller can catch everything this package means to say and no
     ├─ SceneError         (ValueError)    a scene breaks a promise
     │  └─ RegistrationError               frames cannot be put on one grid
     ├─ CardError          (ValueError)    a card, or its folder, is not as written
+    ├─ CalibrationError   (ValueError)    views of a target do not say where cameras stand
     ├─ SensorError        (ValueError)    a file is not what its adapter reads
     ├─ FeatureError       (ValueError)    a feature extractor, or its weights, cannot be had
     ├─ ModelError         (ValueError)    a model's folder is not as written
@@ -33,6 +34,10 @@ class RegistrationError(SceneError):
 
 class CardError(MmdefectError, ValueError):
     """A card, or the folder it describes, is not as written."""
+
+
+class CalibrationError(MmdefectError, ValueError):
+    """Views of a target do not say, or not well enough, where the cameras of a rig stand."""
 
 
 class SensorError(MmdefectError, ValueError):
