@@ -275,7 +275,7 @@ def test_sensors_are_separated_by_commas(settings_of):
 
 WRONG = {
     "sonar=builtin": "mmdefect: --features names the sensor 'sonar'; the card has: rgb, points",
-    "rgb=dino": "mmdefect: no features named 'dino'; there are: builtin, fpfh, surface, timm",
+    "rgb=dino": "mmdefect: no features named 'dino'; there are: builtin, deviation, fpfh, surface, timm",
     "builtin?scale=2": "mmdefect: the features 'builtin.scale=2' cannot be made: .*'scale'",
     "builtin?stride": "mmdefect: the features 'builtin.stride' were given; NAME.:MODEL.* promised",
 }
