@@ -13,6 +13,7 @@ from mmdefect.jit import compiled, inlined
 DARK, SATURATED, UNSURE, OUTSIDE, LONELY = 1, 2, 4, 8, 16
 NO_PRIOR, STRIPES, REMAINDERS = 0, 1, 2
 _SLACK = 1.0
+_TORN = np.float32(0.3)
 _CLEAR = np.float32(4 * np.sqrt(2))
 
 
@@ -159,7 +160,11 @@ def _unwrapped(
     prior: int, guess: Any, positions: Any, period: Any, factors: Any, lengths: Any,
     lowest: Any,
 ) -> Any:  # fmt: skip
-    """Follow the chain from coarse to fine; without a prior its first link is where to start."""
+    """Follow the chain from coarse to fine; without a prior its first link is where to start.
+
+    Gives the position, and whether a link was nearly half a turn from the one before.
+    """
+    torn = False
     for link in range(len(lengths)):
         phase = np.float32(0)
         for i in range(len(period)):
@@ -169,8 +174,10 @@ def _unwrapped(
         if link == 0 and prior == NO_PRIOR:
             guess = found - length * np.floor((found - lowest) / length)
         else:
-            guess = _nearest(guess, found, length)
-    return guess
+            place = _nearest(guess, found, length)
+            torn |= prior == NO_PRIOR and abs(place - guess) > _TORN * length
+            guess = place
+    return guess, torn
 
 
 @inlined
@@ -208,7 +215,7 @@ def locate_fringes(
             guess = np.float32(0)
             if prior != NO_PRIOR:
                 guess = _started(prior, positions, period, words, cell, runs, per_px, y, x)
-            told = _unwrapped(prior, guess, positions, period, factors, lengths, lowest)
+            told, torn = _unwrapped(prior, guess, positions, period, factors, lengths, lowest)
             middle, weights, off = _agreed(told, positions, period, swings)
             if prior == STRIPES:
                 doubtful = abs(guess - middle) > np.float32(0.4) * period[0]
@@ -217,7 +224,7 @@ def locate_fringes(
             place[y, x] = middle
             strength[y, x] = np.float32(2.0 / steps) * swings[0]
             spread[y, x] = noise * np.sqrt(np.float32(steps / 2) / weights) / np.float32(2 * np.pi)
-            if not off < apart:
+            if torn or not off < apart:
                 flags[y, x] |= UNSURE
             if not (middle > -_SLACK and middle < extent):
                 flags[y, x] |= OUTSIDE

@@ -38,6 +38,7 @@ _LADDER = 9.0
 _MARGIN = 0.03
 _MOST_FACTOR = 128
 _SPREAD = 1.4
+_LEAST_UNIT_PX = 0.5
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Code:
                 raise SensorError(f"{found}, but {promised} was promised; correct the code")
         if self.name == "number":
             unit, factors = common_unit(self.periods) or (0.0, ())
-            spanned = unit * math.prod(factors[:3])
+            spanned = unit * math.prod(factors[:3]) - max(self.periods) - 2
         elif self.name == "heterodyne":
             from mmdefect.structured.unwrap import beats
 
@@ -239,7 +240,10 @@ def _remainders(longest: float, extent: int) -> tuple[float, ...]:
     fitting = [
         (a, b, c)
         for a, b, c in combinations(range(2, _MOST_FACTOR), 3)
-        if c <= _SPREAD * a and a * b * longest >= whole and _coprime((a, b, c))
+        if longest >= _LEAST_UNIT_PX * c
+        and c <= _SPREAD * a
+        and (a * b - 1) * longest >= whole
+        and _coprime((a, b, c))
     ]
     if not fitting:
         raise SensorError(

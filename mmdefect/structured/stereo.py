@@ -26,6 +26,7 @@ from mmdefect.structured.triangulate import Depths, Sight, check_size, secluded
 
 _AROUND = 3
 _WIDEST = 8.0
+_BEYOND = 1.0
 _ROUNDS = 4
 _EXACT = 1e-5
 _NEXT_TO_NOTHING = 1e-3
@@ -80,31 +81,66 @@ def _crossing(
 
     Gives how many crossings there were, at which step, its inverse depth, and the slope there.
     """
-    count, where, found, slope = 0, 0, np.nan, np.nan
-    before = _off(m, frame, lens, places, flags, u, v, base + step * first, own)
-    for k in range(first + 1, last + 1):
+    count, where, found, slope, least = 0, 0, np.nan, np.nan, np.inf
+    one = before = np.nan
+    for k in range(first, last + 1):
         after = _off(m, frame, lens, places, flags, u, v, base + step * k, own)
-        if before * after <= 0 and before != 0 and abs(after - before) <= _WIDEST:
-            low, high = base + step * (k - 1), base + step * k
-            a, b = before, after
-            w = high - b * (high - low) / (b - a)
-            for _ in range(_ROUNDS):
-                c = _off(m, frame, lens, places, flags, u, v, w, own)
-                if not abs(c) > _EXACT:
-                    break
-                if (c > 0) == (a > 0):
-                    low, a = w, c
-                else:
-                    high, b = w, c
-                w = high - b * (high - low) / (b - a)
-            agrees = True
-            if checked:
-                agrees = abs(_off(m, frame, lens, others, flags, u, v, w, other)) <= skew
-            if agrees:
-                count += 1
-                where, found, slope = k, w, (after - before) / step
-        before = after
+        rise, beyond, w = np.nan, 0.0, base + step * k
+        if before * after <= 0 and before != 0:
+            rise = after - before
+            w = _refined(m, frame, lens, places, flags, u, v, own, w - step, w, before, after)
+        elif np.isnan(after) and np.isfinite(one):
+            rise = before - one
+            beyond = -before / rise
+            w += step * (beyond - 1)
+        elif np.isnan(before) and k > first:
+            rise = _off(m, frame, lens, places, flags, u, v, w + step, own) - after
+            beyond = after / rise
+            w -= step * beyond
+        agrees = abs(rise) <= _WIDEST and 0 <= beyond <= _BEYOND
+        if agrees and checked:
+            agrees = _agrees(m, frame, lens, others, flags, u, v, w, other, skew)
+        if agrees and beyond == 0:
+            count = count + 1 if least == 0 else 1
+        if agrees and (beyond < least or beyond == 0):
+            count = max(count, 1)
+            where, found, slope, least = k, w, rise / step, beyond
+        one, before = before, after
     return count, where, found, slope
+
+
+@inlined
+def _refined(
+    m: Any, frame: Any, lens: Any, places: Any, flags: Any, u: float, v: float, own: float,
+    low: float, high: float, a: float, b: float,
+) -> float:  # fmt: skip
+    """Narrow a crossing down between two inverse depths, whose differences have unlike signs."""
+    w = high - b * (high - low) / (b - a)
+    for _ in range(_ROUNDS):
+        c = _off(m, frame, lens, places, flags, u, v, w, own)
+        if not abs(c) > _EXACT:
+            break
+        if (c > 0) == (a > 0):
+            low, a = w, c
+        else:
+            high, b = w, c
+        w = high - b * (high - low) / (b - a)
+    return w
+
+
+@inlined
+def _agrees(
+    m: Any, frame: Any, lens: Any, others: Any, flags: Any, u: float, v: float, w: float,
+    other: float, skew: float,
+) -> Any:  # fmt: skip
+    """Tell whether the second camera saw the other axis's place too, at the nearest pixel."""
+    column, row = _seen(m, frame, lens, u, v, w)
+    j = min(max(int(np.floor(row + 0.5)), 0), others.shape[0] - 1)
+    i = min(max(int(np.floor(column + 0.5)), 0), others.shape[1] - 1)
+    for near in (i, i - 1, i + 1):
+        if 0 <= near < others.shape[1] and flags[j, near] == 0:
+            return abs(others[j, near] - other) <= skew
+    return False
 
 
 @compiled

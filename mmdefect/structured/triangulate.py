@@ -25,6 +25,7 @@ from mmdefect.structured.decode import Decoded, Limits
 
 Map = NDArray[np.float32]
 _ROUNDS = 8
+_EXACT = 1e-8
 _STEEPEST = float(np.tan(np.deg2rad(75.0)))
 
 
@@ -79,28 +80,30 @@ def _meet(
     band: int, start: int, stop: int, slopes: Any, place: Any, spread: Any, m: Any, frame: Any,
     lens: Any, axis: int, plain: bool, near: float, far: float, depth: Any, noise: Any, flags: Any,
 ) -> None:  # fmt: skip
-    """Find depths for one axis of the projector, 0 for columns and 1 for rows."""
+    """Find depths for one axis of the projector, 0 for columns and 1 for rows.
+
+    What the lens bends is nearly the same for the left neighbour, and so that is where to start.
+    """
     for y in range(start, stop):
+        bend = 0.0
         for x in range(depth.shape[1]):
             depth[y, x] = noise[y, x] = np.nan
             if flags[y, x] != 0:
                 continue
             u, v = float(slopes[0, y, x]), float(slopes[1, y, x])
             wanted = (place[y, x] - frame[2 + axis]) / frame[axis]
-            target = wanted
-            z = _met(m, axis, u, v, target)
-            if not plain:
-                for _ in range(_ROUNDS):
-                    px, py, pz = moved(m, u * z, v * z, z)
-                    seen = bent(lens, px / pz, py / pz)
-                    off = wanted - seen[axis]
-                    target += off
-                    z = _met(m, axis, u, v, target)
-                    if abs(off) < 1e-9:
-                        break
-            beside = _met(m, axis, u, v, target + 1 / frame[axis])
+            z = _met(m, axis, u, v, wanted + bend)
+            for _ in range(0 if plain else _ROUNDS):
+                px, py, pz = moved(m, u * z, v * z, z)
+                off = wanted - bent(lens, px / pz, py / pz)[axis]
+                bend += off
+                z = _met(m, axis, u, v, wanted + bend)
+                if abs(off) < _EXACT:
+                    break
+            beside = _met(m, axis, u, v, wanted + bend + 1 / frame[axis])
             if not near <= z <= far or moved(m, u * z, v * z, z)[2] <= 0:
                 flags[y, x] |= OUTSIDE
+                bend = 0.0
                 continue
             depth[y, x] = z
             noise[y, x] = abs(beside - z) * spread[y, x]
@@ -137,9 +140,11 @@ def _seclude(
             z, near = depth[y, x], 0
             most = slope * z + 4 * noise[y, x]
             for j in range(max(y - 1, 0), min(y + 2, rows)):
+                if near > least:
+                    break
                 for i in range(max(x - 1, 0), min(x + 2, columns)):
                     near += before[j, i] == 0 and abs(depth[j, i] - z) <= most
-            if near - 1 < least:
+            if near <= least:
                 flags[y, x] |= LONELY
 
 
