@@ -22,7 +22,8 @@ TRAIN_SHARE = 0.7
 STACK = ".stack"
 """Ends the name of a folder that is one frame: structured light's."""
 FRAME_SUFFIXES = frozenset(
-    f"{STACK} .bmp .h5 .hdf5 .jpeg .jpg .npy .npz .pcd .ply .png .tif .tiff".split()
+    f"{STACK} .bmp .db3 .dcm .dic .dicom .h5 .hdf5 .jpeg .jpg .npy .npz .nxs .pcd .ply .png .tif "
+    ".tiff .zdf".split()
 )
 _LIST_SUFFIXES = frozenset({".csv", ".txt"})
 
@@ -121,7 +122,7 @@ def find_captures(
         elif slot.target == BOXES:
             lists[slot.category, slot.series] = path
         elif slot.target in (MASK, *sensors):
-            place = found.setdefault(_key(slot), _Place(slot.series))
+            place = found.setdefault(place_key(slot), _Place(slot.series))
             if slot.target in place.files:
                 refused.append(_doubled(slot, relative, place.files[slot.target]))
                 continue
@@ -141,8 +142,18 @@ def find_captures(
     return captures, refused, unplaced
 
 
-def _key(slot: Slot) -> _Key:
-    """Tell which capture a file belongs to; a series is part of its captures' names."""
+def place_key(slot: Slot) -> _Key:
+    """Tell which capture a file belongs to; a series is part of its captures' names.
+
+    Parameters
+    ----------
+    slot : Slot
+
+    Returns
+    -------
+    tuple of str
+        Category, split, kind and name, as the path has them.
+    """
     whole = slot.capture.startswith(slot.series)
     name = slot.capture if whole else f"{slot.series}_{slot.capture}"
     return slot.category, slot.split, slot.kind, name
@@ -150,7 +161,7 @@ def _key(slot: Slot) -> _Key:
 
 def _doubled(slot: Slot, relative: str, other: Path) -> Refusal:
     return Refusal(
-        "/".join(_key(slot)),
+        "/".join(place_key(slot)),
         slot.target,
         relative,
         f"{other.name} is there too; one file was promised: move one away",
@@ -202,6 +213,31 @@ def _slots(card: Card, root: Path, below: Path) -> Iterator[tuple[Path, Slot | N
             slot = card.layout.match(path.relative_to(root).as_posix(), root_name)
             if (suffix in _LIST_SUFFIXES) == (slot is not None and slot.target == BOXES):
                 yield path, slot if name.isprintable() else None
+
+
+def capture_of(card: Card, slot: Slot, frames: dict[str, Path], root: Path) -> Capture:
+    """Make the capture of frames that no walk found, as `find_captures` would have made it.
+
+    Parameters
+    ----------
+    card : Card
+        One that takes no label from the truth.
+    slot : Slot
+        The place of any of its frames.
+    frames : dict of str to Path
+        At least one, by sensor.
+    root : Path
+
+    Returns
+    -------
+    Capture
+        Without mask and boxes.
+    """
+    made = _capture(
+        card, place_key(slot), _Place(slot.series, dict(frames)), _BoxLists(card, {}), root
+    )
+    assert isinstance(made, Capture)  # only the truth can refuse a capture that has a frame
+    return made
 
 
 class _BoxLists:
