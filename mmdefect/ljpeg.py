@@ -63,7 +63,9 @@ def decode_lossless(packed: bytes) -> NDArray[np.uint16]:
     tables = np.zeros((len(said.channels), 1 << _LOOK), np.uint16)
     for place, table in enumerate(said.chosen):
         if table not in said.tables:
-            raise SensorError(f"packs codes of the Huffman table {table}, which it never told; copy it again")
+            raise SensorError(
+                f"packs codes of the Huffman table {table}, which it never told; copy it again"
+            )
         tables[place] = said.tables[table]
     out = np.empty((said.rows, said.columns, len(said.channels)), np.uint16)
     settings = np.array(

@@ -123,10 +123,7 @@ def calibrate_camera(
     """
     views = list(sightings)
     size = _common_size(sightings, name)
-    seen = [
-        Block(0, 0, target.points[s.numbers], s.pixels, target.diameter / 2 * target.round)
-        for s in sightings.values()
-    ]
+    seen = [block_of(sighting, target) for sighting in sightings.values()]
     _enough(views, name, len(views))
     kept, outliers = _flat_ones(seen, views, name, target)
     terms = radial or 2
@@ -147,6 +144,23 @@ def calibrate_camera(
     fit = _as_fit(solution, names, size, tuple(outliers), terms)
     _constrained(fit, name)
     return fit
+
+
+def block_of(sighting: Sighting, target: Target, camera: int = 0, view: int = 0) -> Block:
+    """Make a bundle's block of a sighting.
+
+    Parameters
+    ----------
+    sighting : Sighting
+    target : Target
+    camera, view : int
+
+    Returns
+    -------
+    Block
+    """
+    radius = target.diameter / 2 if target.round and not sighting.centres else 0.0
+    return Block(camera, view, target.points[sighting.numbers], sighting.pixels, radius)
 
 
 def typical(residuals: Array) -> float:
