@@ -20,7 +20,8 @@ from mmdefect.layout import BOXES, MASK, Slot
 
 TRAIN_SHARE = 0.7
 FRAME_SUFFIXES = frozenset(
-    ".bmp .dcm .dic .dicom .h5 .hdf5 .jpeg .jpg .npy .npz .pcd .ply .png .tif .tiff".split()
+    ".bmp .db3 .dcm .dic .dicom .h5 .hdf5 .jpeg .jpg .npy .npz .nxs .pcd .ply .png .tif .tiff "
+    ".zdf".split()
 )
 _LIST_SUFFIXES = frozenset({".csv", ".txt"})
 

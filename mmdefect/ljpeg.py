@@ -59,7 +59,9 @@ def decode_lossless(packed: bytes) -> NDArray[np.uint16]:
     """
     said = _markers(packed)
     if said.restart % max(said.columns, 1):
-        raise SensorError("restarts its code within a row, which is not read; export it otherwise")
+        raise SensorError(
+            "packs codes that restart within a row, which is not read; export it otherwise"
+        )
     tables = np.zeros((len(said.channels), 1 << _LOOK), np.uint16)
     for place, table in enumerate(said.chosen):
         if table not in said.tables:
@@ -141,7 +143,7 @@ def _tables(said: _Stream, body: bytes) -> None:
         total = sum(counts)
         symbols = body[17 : 17 + total]
         if len(symbols) < total or any(symbol > _LONGEST for symbol in symbols):
-            raise SensorError("tells a Huffman table that is none; copy the file again")
+            raise SensorError("packs a Huffman table that is none; copy the file again")
         said.tables[kind & 15] = _look_up(counts, symbols)
         body = body[17 + total :]
 
@@ -154,7 +156,7 @@ def _look_up(counts: bytes, symbols: bytes) -> NDArray[np.uint16]:
         for symbol in symbols[place : place + count]:
             first = code << _LOOK - length
             if first >= 1 << _LOOK:
-                raise SensorError("tells a Huffman table with too many codes; copy the file again")
+                raise SensorError("packs a Huffman table with too many codes; copy the file again")
             table[first : first + (1 << _LOOK - length)] = length << 8 | symbol
             code += 1
         place += count
