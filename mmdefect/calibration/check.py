@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mmdefect.calibration._blocks import block_of, free_numbers, typical
 from mmdefect.calibration._bundle import Array, Block, Solution, State, project, solve
 from mmdefect.calibration._graph import agreed
 from mmdefect.calibration._opencv import opencv
-from mmdefect.calibration.intrinsics import block_of, free_numbers, typical
 from mmdefect.calibration.rig import Views, turned_over
 from mmdefect.calibration.sighting import Sighting
 from mmdefect.calibration.target import Target

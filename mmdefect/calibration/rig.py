@@ -13,18 +13,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from mmdefect.calibration._blocks import block_of, camera_of, free_numbers, typical
 from mmdefect.calibration._bundle import CAMERA, Array, Block, Solution, State, solve
 from mmdefect.calibration._graph import agreed, chained, joined, shared_views
-from mmdefect.calibration.intrinsics import (
-    WORSE,
-    CameraFit,
-    Outlier,
-    block_of,
-    calibrate_camera,
-    camera_of,
-    free_numbers,
-    typical,
-)
+from mmdefect.calibration.intrinsics import WORSE, CameraFit, Outlier, calibrate_camera
 from mmdefect.calibration.sighting import Sighting
 from mmdefect.calibration.target import Target
 from mmdefect.errors import CalibrationError
