@@ -94,6 +94,31 @@ def told(label: str, off: np.ndarray) -> None:
     )
 
 
+def compare_opencv(folder: Path) -> None:
+    """Hold the words of the Gray code against OpenCV's decoder, where its contrib modules are."""
+    try:
+        from cv2 import structured_light
+    except ImportError:
+        print("OpenCV's structured_light (opencv-contrib-python-headless) is not here to compare")
+        return
+    bits = {"column": 9, "row": 7}
+    for side, ours in zip(("left", "right"), decoded(folder, 9), strict=True):
+        stack = stack_of(folder, side, bits)
+        theirs = structured_light.GrayCodePattern.create(*stack.code.size)
+        theirs.setWhiteThreshold(5)
+        frames = list(stack.frames(0, 0, len(stack.code)))
+        words = [np.floor(ours.places[axis] + 0.5) for axis in ("column", "row")]
+        same = both = 0
+        for y, x in zip(*np.nonzero(ours.valid), strict=True):
+            refused, place = theirs.getProjPixel(frames, int(x), int(y))
+            both += not refused
+            same += not refused and place == (words[0][y, x], words[1][y, x])
+        print(
+            f"{side}: {ours.valid.sum()} px valid here, {both} in OpenCV too, equal in "
+            f"{100 * same / both:.3f} % of them"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--folder", type=Path, default=FOLDER)
@@ -122,6 +147,7 @@ def main() -> None:
     smooth = np.where(sure, smooth, np.nan)
     print(f"of that: slower than 15 px {rms(smooth):.3f} mm, faster {rms(clear - smooth):.3f} mm")
     print(f"what the camera's noise explains: {rms(depths.noise[sure]) * 1.05 / 1.5:.3f} mm")
+    compare_opencv(folder)
 
 
 if __name__ == "__main__":
