@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from mmdefect.images import read_image
 from mmdefect.registration import Camera, Pose
 from mmdefect.structured.codes import Code
 from mmdefect.structured.decode import Decoded, Limits, decode_files
@@ -86,6 +87,36 @@ def rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.nanmean(values**2)))
 
 
+def picture(folder: Path, number: int) -> np.ndarray:
+    """A frame of the left camera, counts."""
+    return read_image(folder / "captures" / f"{number:02d}-left.png", 1 << 26).astype(float)
+
+
+def describe_light(folder: Path, lit: np.ndarray) -> None:
+    """Print contrasts of the column stripes in the left camera, the blur they tell, the noise.
+
+    A blur of deviation s leaves exp(-2 π² s² / P²) of the fundamental wave of stripes with period
+    P, whose mean size is 8 / π² of the contrast.
+    """
+    row = np.nonzero(lit.any(axis=1))[0].mean().astype(int)
+    width = lit[row].sum()
+    words = decoded(folder, 9)[0].places["column"][row, lit[row]]
+    cell = width / np.ptp(words)
+    full = 0.0
+    for bit in range(13):
+        one, two = (picture(folder, number) for number in (1 + 2 * bit, 2 + 2 * bit))
+        contrast = float(np.abs(one - two)[lit].mean())
+        full, period = max(full, contrast), cell * 2.0 ** (10 - bit)
+        left = contrast / full / (8 / np.pi**2)
+        told = f"blur {period * np.sqrt(-np.log(left) / 2) / np.pi:.2f} px" if left < 0.9 else ""
+        print(f"stripes of {period / 2:7.2f} px: mean contrast {contrast:6.1f} counts  {told}")
+    off = (picture(folder, 49) - picture(folder, 50))[lit]
+    spread = np.median(np.abs(off - np.median(off)))
+    print(
+        f"noise of a count, from the finest rows, unseen: {1.4826 * spread / np.sqrt(2):.2f} counts"
+    )
+
+
 def told(label: str, off: np.ndarray) -> None:
     sizes = np.abs(off[np.isfinite(off)])
     print(
@@ -147,6 +178,7 @@ def main() -> None:
     smooth = np.where(sure, smooth, np.nan)
     print(f"of that: slower than 15 px {rms(smooth):.3f} mm, faster {rms(clear - smooth):.3f} mm")
     print(f"what the camera's noise explains: {rms(depths.noise[sure]) * 1.05 / 1.5:.3f} mm")
+    describe_light(folder, there)
     compare_opencv(folder)
 
 
