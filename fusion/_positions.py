@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
@@ -149,6 +150,28 @@ class Positions:
             return float("nan")
         worst = max(1, round(_WORST_SHARE * known.size))
         return float(np.partition(known, -worst)[-worst:].mean())
+
+    def rescored(self, prediction: xr.Dataset, apart: NDArray[np.bool_]) -> tuple[Plane, float]:
+        """Hold what a detector says of a part against what is usual at each place.
+
+        Parameters
+        ----------
+        prediction : Dataset
+            Of one sensor's detector.
+        apart : bool array (y, x)
+            Pixels that do not count in the part's score.
+
+        Returns
+        -------
+        float32 array (y, x)
+            The relative map.
+        float
+            The part's score; the detector's own where all places are alike.
+        """
+        pixels = prediction["sensor_map"].values[0]
+        if self.is_flat:
+            return pixels, float(prediction["sensor_score"].item())
+        return self.relative(pixels), self.part(coarse(np.where(apart, np.nan, pixels)))
 
     def state(self) -> dict[str, Plane]:
         """Give what was learnt, as arrays."""

@@ -23,7 +23,7 @@ from mmdefect.registry import load
 from mmdefect.scene import apart_of, registered_in, sensors_of
 
 from ._held_out import HeldOut, Learnt
-from ._positions import Positions, coarse
+from ._positions import Positions
 from ._rules import RULES, correlation_of
 from ._scales import Scale
 
@@ -332,12 +332,7 @@ class Late:
         for name, detector in self.detectors_.items():
             started = time.perf_counter()
             own = detector.predict(scene, without=without)
-            positions, pixels = self.positions_[name], own["sensor_map"].values[0]
-            score = float(own["sensor_score"].item())
-            if not positions.is_flat:
-                apart = apart_of(scene, name)
-                score = positions.part(coarse(np.where(apart, np.nan, pixels)))
-                pixels = positions.relative(pixels)
+            pixels, score = self.positions_[name].rescored(own, apart_of(scene, name))
             seconds.append(time.perf_counter() - started)
             maps.append(pixels)
             scores.append(score)
