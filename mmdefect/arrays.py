@@ -11,9 +11,12 @@
 The functions raise ``SensorError`` without a file's name; ``mmdefect.frames`` adds it.
 """
 
+import logging
 import math
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -81,6 +84,55 @@ def check_bytes(declared: int, max_bytes: int) -> None:
         )
 
 
+def check_frame(frame: int, held: int) -> None:
+    """Refuse a frame that a file does not hold.
+
+    Parameters
+    ----------
+    frame : int
+        The wanted one, counted from 0.
+    held : int
+        How many the file holds.
+
+    Raises
+    ------
+    SensorError
+        When there are not as many.
+    """
+    if not 0 <= frame < held:
+        raise SensorError(
+            f"holds {held} frames, counted from 0, but frame {frame} was asked for; correct frame"
+        )
+
+
+def frame_shape(shape: tuple[int, ...], frame: int) -> tuple[int, ...]:
+    """Give the shape of one frame of a stack.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the stack; its first axis counts the frames.
+    frame : int
+        The wanted one, counted from 0.
+
+    Returns
+    -------
+    tuple of int
+
+    Raises
+    ------
+    SensorError
+        When there are no three axes, or no such frame.
+    """
+    if len(shape) < 3:
+        raise SensorError(
+            f"holds an array of shape {shape}, but frame {frame} of a stack was asked for; leave "
+            "frame out"
+        )
+    check_frame(frame, shape[0])
+    return shape[1:]
+
+
 def check_inflated(packed: bytes, promised: int) -> None:
     """Refuse a zlib stream that inflates to more than its header promised.
 
@@ -103,7 +155,24 @@ def check_inflated(packed: bytes, promised: int) -> None:
         )
 
 
-def read_npy(path: Path, max_bytes: int) -> NDArray[Any]:
+@contextmanager
+def silent_log(name: str) -> Iterator[None]:
+    """Switch a library's log off: what is wrong with a file is said once, as an error.
+
+    Parameters
+    ----------
+    name : str
+        The library's name.
+    """
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def read_npy(path: Path, max_bytes: int, frame: int | None = None) -> NDArray[Any]:
     """Read a NumPy ``.npy`` file.
 
     Parameters
@@ -112,6 +181,8 @@ def read_npy(path: Path, max_bytes: int) -> NDArray[Any]:
         The file.
     max_bytes : int
         Limit of the declared size in bytes.
+    frame : int, optional
+        Read this one along the first of three or more axes.
 
     Returns
     -------
@@ -125,10 +196,12 @@ def read_npy(path: Path, max_bytes: int) -> NDArray[Any]:
         than the file holds.
     """
     with path.open("rb") as stream:
-        return _read_npy(stream, path.stat().st_size, max_bytes)
+        return _read_npy(stream, path.stat().st_size, max_bytes, frame)
 
 
-def read_npz(path: Path, max_bytes: int, key: str | None = None) -> NDArray[Any]:
+def read_npz(
+    path: Path, max_bytes: int, key: str | None = None, frame: int | None = None
+) -> NDArray[Any]:
     """Read one array of a NumPy ``.npz`` archive.
 
     Parameters
@@ -139,6 +212,8 @@ def read_npz(path: Path, max_bytes: int, key: str | None = None) -> NDArray[Any]
         Limit of the declared size in bytes.
     key : str, optional
         The array's name; may be left out when the archive holds one array.
+    frame : int, optional
+        Read this one along the first of three or more axes.
 
     Returns
     -------
@@ -163,7 +238,7 @@ def read_npz(path: Path, max_bytes: int, key: str | None = None) -> NDArray[Any]
                 "save it with numpy.savez or numpy.savez_compressed"
             )
         with archive.open(member) as stream:
-            return _read_npy(stream, member.file_size, max_bytes)
+            return _read_npy(stream, member.file_size, max_bytes, frame)
 
 
 def choose(names: list[str], key: str | None) -> str:
@@ -196,7 +271,7 @@ def choose(names: list[str], key: str | None) -> str:
     return names[0] if key is None else key
 
 
-def _read_npy(stream: IO[bytes], size: int, max_bytes: int) -> NDArray[Any]:
+def _read_npy(stream: IO[bytes], size: int, max_bytes: int, frame: int | None) -> NDArray[Any]:
     """Read an array in NumPy's format from a stream of `size` bytes."""
     version = np.lib.format.read_magic(stream)
     readers = {
@@ -208,14 +283,20 @@ def _read_npy(stream: IO[bytes], size: int, max_bytes: int) -> NDArray[Any]:
             f"is in version {version} of NumPy's format, which only structured arrays need; "
             "save a plain array of integers or floats"
         )
-    shape, _, dtype = readers[version](stream)
-    check_declared(shape, dtype, max_bytes)
+    shape, fortran, dtype = readers[version](stream)
+    check_declared(shape if frame is None else frame_shape(shape, frame), dtype, max_bytes)
     declared, held = math.prod(shape) * dtype.itemsize, size - stream.tell()
     if declared != held:
         raise SensorError(
             f"declares {declared} bytes of values, but holds {held}; "
             "the file was cut off or written twice: record the frame again"
         )
+    if frame is not None and not fortran:
+        values = math.prod(shape[1:])
+        stream.seek(frame * values * dtype.itemsize, 1)
+        held_values: NDArray[Any] = np.frombuffer(stream.read(values * dtype.itemsize), dtype)
+        return held_values.reshape(shape[1:])
+    check_declared(shape, dtype, max_bytes)
     stream.seek(0)
     array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
-    return array
+    return array if frame is None else array[frame]

@@ -19,7 +19,9 @@ from mmdefect.frames import read_mask
 from mmdefect.layout import BOXES, MASK, Slot
 
 TRAIN_SHARE = 0.7
-FRAME_SUFFIXES = frozenset(".bmp .h5 .hdf5 .jpeg .jpg .npy .npz .pcd .ply .png .tif .tiff".split())
+FRAME_SUFFIXES = frozenset(
+    ".bmp .dcm .dic .dicom .h5 .hdf5 .jpeg .jpg .npy .npz .pcd .ply .png .tif .tiff".split()
+)
 _LIST_SUFFIXES = frozenset({".csv", ".txt"})
 
 
@@ -117,7 +119,7 @@ def find_captures(
         elif slot.target == BOXES:
             lists[slot.category, slot.series] = path
         elif slot.target in (MASK, *sensors):
-            place = found.setdefault(_key(slot), _Place(slot.series))
+            place = found.setdefault(place_key(slot), _Place(slot.series))
             if slot.target in place.files:
                 refused.append(_doubled(slot, relative, place.files[slot.target]))
                 continue
@@ -137,8 +139,18 @@ def find_captures(
     return captures, refused, unplaced
 
 
-def _key(slot: Slot) -> _Key:
-    """Tell which capture a file belongs to; a series is part of its captures' names."""
+def place_key(slot: Slot) -> _Key:
+    """Tell which capture a file belongs to; a series is part of its captures' names.
+
+    Parameters
+    ----------
+    slot : Slot
+
+    Returns
+    -------
+    tuple of str
+        Category, split, kind and name, as the path has them.
+    """
     whole = slot.capture.startswith(slot.series)
     name = slot.capture if whole else f"{slot.series}_{slot.capture}"
     return slot.category, slot.split, slot.kind, name
@@ -146,7 +158,7 @@ def _key(slot: Slot) -> _Key:
 
 def _doubled(slot: Slot, relative: str, other: Path) -> Refusal:
     return Refusal(
-        "/".join(_key(slot)),
+        "/".join(place_key(slot)),
         slot.target,
         relative,
         f"{other.name} is there too; one file was promised: move one away",
@@ -197,6 +209,31 @@ def _slots(card: Card, root: Path, below: Path) -> Iterator[tuple[Path, Slot | N
             slot = card.layout.match(path.relative_to(root).as_posix(), root_name)
             if (suffix in _LIST_SUFFIXES) == (slot is not None and slot.target == BOXES):
                 yield path, slot if name.isprintable() else None
+
+
+def capture_of(card: Card, slot: Slot, frames: dict[str, Path], root: Path) -> Capture:
+    """Make the capture of frames that no walk found, as `find_captures` would have made it.
+
+    Parameters
+    ----------
+    card : Card
+        One that takes no label from the truth.
+    slot : Slot
+        The place of any of its frames.
+    frames : dict of str to Path
+        At least one, by sensor.
+    root : Path
+
+    Returns
+    -------
+    Capture
+        Without mask and boxes.
+    """
+    made = _capture(
+        card, place_key(slot), _Place(slot.series, dict(frames)), _BoxLists(card, {}), root
+    )
+    assert isinstance(made, Capture)  # only the truth can refuse a capture that has a frame
+    return made
 
 
 class _BoxLists:

@@ -1,12 +1,19 @@
-"""Point clouds of PLY and PCD files, in the order of the file.
+"""Point clouds of PLY and PCD files, in the order of the file, and in its rows where it tells them.
 
 Open3D reads both, but a truncated file it completes with whatever lay in memory, and it forgets
 the rows and columns of an organised cloud. Whoever wants to notice the first must parse the
 header; the rest is then one call of NumPy. So the headers are parsed here, and Open3D serves the
 tests as an independent opinion.
+
+* PLY has no word for rows of its own. Range scanners write ``obj_info num_rows`` and a grid of
+  indices that leaves out holes; Photoneo writes width and height as a comment and an element;
+  PCL as the camera's viewport. Each is believed where it fits the number of points.
+* PCD says WIDTH and HEIGHT, and packs its fields by LZF (``mmdefect.lzf``).
 """
 
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -16,15 +23,21 @@ from numpy.typing import NDArray
 
 from mmdefect.arrays import check_bytes, check_declared
 from mmdefect.errors import SensorError
+from mmdefect.lzf import unpack_lzf
+from mmdefect.mesh_files.ply import Column, Header, read_columns, read_header
 
 _HEADER_LINES = 1000
 _AXES = ("x", "y", "z")
-_PLY_TYPES = {
-    "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2",
-    "ushort": "u2", "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4",
-    "float": "f4", "float32": "f4", "double": "f8", "float64": "f8",
-}  # fmt: skip
-_PLY_ORDER = {"ascii": "=", "binary_little_endian": "<", "binary_big_endian": ">"}
+_MOST_SIDE = 1e9
+_SIDES = (
+    r"\b(?:num_rows|rows|height)\b\s*[:=]?\s*(\d{1,9})\b",
+    r"\b(?:num_cols|columns|cols|width)\b\s*[:=]?\s*(\d{1,9})\b",
+)
+_SIDE_FIELDS = (
+    ("frame_height", "frame_width"),
+    ("height", "width"),
+    ("viewporty", "viewportx"),
+)
 _PCD_ENCODINGS = ("ascii", "binary", "binary_compressed")
 
 
@@ -65,7 +78,9 @@ def read_cloud(path: Path, max_bytes: int) -> NDArray[np.float64]:
         When the header is not understood, declares too much, or more than the file holds.
     """
     with path.open("rb") as stream:
-        layout = (_ply_layout if path.suffix.lower() == ".ply" else _pcd_layout)(stream)
+        if path.suffix.lower() == ".ply":
+            return _read_ply(stream, path.stat().st_size, max_bytes)
+        layout = _pcd_layout(stream)
         check_declared((*layout.shape, 3), np.dtype(np.float64), max_bytes)
         points = _points(stream, layout, path.stat().st_size - stream.tell(), max_bytes)
         return points.reshape(*layout.shape, 3)
@@ -93,7 +108,7 @@ def _points(stream: IO[bytes], layout: _Layout, held: int, max_bytes: int) -> ND
                 "bytes; record the cloud again"
             )
         check_bytes(unpacked, max_bytes)
-        return _by_field(_unpack_lzf(stream.read(packed), unpacked), layout.point, count)
+        return _by_field(unpack_lzf(stream.read(packed), unpacked), layout.point, count)
     _check_held(declared, held)
     cloud: NDArray[Any] = np.frombuffer(stream.read(declared), layout.point)
     return np.stack([cloud[axis].astype(np.float64) for axis in _AXES], axis=-1)
@@ -120,38 +135,70 @@ def _header(stream: IO[bytes], last: str) -> list[list[str]]:
     raise SensorError(f"has no header that ends with {last!r}; record the cloud again")
 
 
-def _ply_layout(stream: IO[bytes]) -> _Layout:
-    """Parse the header of a PLY file, whose first element must be the vertices.
-
-    Range scanners tell the rows and columns of their vertices as ``obj_info``.
-    """
-    lines = _header(stream, "end_header")
-    notes = {words[1]: words[2] for words in lines if words[0] == "obj_info" and len(words) == 3}
-    lines = [words for words in lines if words[0] != "obj_info"]
-    if [words[0] for words in lines[:3]] != ["ply", "format", "element"]:
-        raise SensorError("does not begin as a PLY file does; correct the suffix")
-    encoding, element = lines[1][1], lines[2]
-    if encoding not in _PLY_ORDER or element[1] != "vertex":
+def _read_ply(stream: IO[bytes], size: int, max_bytes: int) -> NDArray[np.float64]:
+    """Read the vertices of a PLY file, (point, 3) or (y, x, 3)."""
+    header = read_header(stream)
+    vertices = next((each for each in header.elements if each.name == "vertex"), None)
+    if vertices is None:
         raise SensorError(
-            f"is {encoding} PLY that begins with {element[1]!r}, but vertices in one of "
-            f"{', '.join(_PLY_ORDER)} were promised; save the vertices first"
+            f"holds {', '.join(each.name for each in header.elements) or 'nothing'}, but vertices "
+            "were promised; save the vertices too"
         )
-    fields = []
-    for words in lines[3:]:
-        if words[0] != "property":
-            break
-        if words[1] not in _PLY_TYPES:
-            raise SensorError(
-                f"has the property {' '.join(words[1:])!r} in its vertices, but numbers were "
-                "promised; save the points without lists"
-            )
-        fields.append((words[2], _PLY_ORDER[encoding] + _PLY_TYPES[words[1]]))
-    point = _with_axes(np.dtype(fields))
-    count = int(element[2])
-    sides = [notes.get(side, "") for side in ("num_rows", "num_cols")]
-    organised = all(side.isdecimal() for side in sides)
-    shape = tuple(map(int, sides)) if organised else (count,)
-    return _Layout(encoding.split("_")[0], shape if math.prod(shape) == count else (count,), point)
+    kinds = {one.name: one.kind for one in vertices.fields if not one.count_kind}
+    if not set(_AXES) <= set(kinds):
+        raise SensorError(_without_axes([one.name for one in vertices.fields]))
+    check_declared((vertices.count, 3), np.dtype(np.float64), max_bytes)
+    single = {each.name for each in header.elements if each.count == 1 and not each.has_lists}
+    wanted = {"vertex", "range_grid"} | single
+    read = read_columns(stream, header, wanted, size - stream.tell())
+    axes = [read["vertex"][axis].values for axis in _AXES]
+    points = np.stack(axes, axis=-1, dtype=np.float64)
+    shape = _rows_of(header, {name: read[name] for name in single if name in read})
+    if "range_grid" in read and shape is not None:
+        return _on_grid(points, read["range_grid"], shape, max_bytes)
+    organised = shape is not None and shape[0] > 1 and math.prod(shape) == len(points)
+    return points.reshape(*shape, 3) if shape and organised else points
+
+
+def _rows_of(header: Header, single: dict[str, dict[str, Column]]) -> tuple[int, int] | None:
+    """Find the rows and columns that a PLY file tells of its points; one row is a list."""
+    for notes in (header.notes, [" ".join(header.notes)]):
+        for note in notes:
+            found = [re.search(pattern, note, re.IGNORECASE) for pattern in _SIDES]
+            if found[0] and found[1]:
+                return int(found[0][1]), int(found[1][1])
+    for rows, columns in _SIDE_FIELDS:
+        for fields in single.values():
+            if rows in fields and columns in fields:
+                sides = [float(fields[name].values[0]) for name in (rows, columns)]
+                if all(0 < side < _MOST_SIDE for side in sides):
+                    return int(sides[0]), int(sides[1])
+    return None
+
+
+def _on_grid(
+    points: NDArray[np.float64], grid: dict[str, Column], shape: tuple[int, int], max_bytes: int
+) -> NDArray[np.float64]:
+    """Put points where a range grid has their index, NaN where it has none."""
+    check_declared((*shape, 3), np.dtype(np.float64), max_bytes)
+    if len(grid) != 1:
+        raise SensorError("has a range grid of several fields, but indices alone were promised")
+    (indices,) = grid.values()
+    places = indices.values.astype(np.int64)
+    misplaced = (places < 0) | (places >= len(points))
+    if indices.counts.size != math.prod(shape) or indices.counts.max(initial=0) > 1:
+        raise SensorError(
+            f"has a range grid of {indices.counts.size} places, but {shape[0]} rows of {shape[1]} "
+            "with one point each were promised; save the cloud again"
+        )
+    if misplaced.any():
+        raise SensorError(
+            f"names {int(misplaced.sum())} points in its range grid that are not among its "
+            f"{len(points)}; save the cloud again"
+        )
+    cloud = np.full((indices.counts.size, 3), np.nan)
+    cloud[indices.counts == 1] = points[places]
+    return cloud.reshape(*shape, 3)
 
 
 def _pcd_layout(stream: IO[bytes]) -> _Layout:
@@ -179,11 +226,16 @@ def _with_axes(point: np.dtype[Any]) -> np.dtype[Any]:
     """Refuse points without one real number for each of x, y and z."""
     names = point.names or ()
     if any(axis not in names or point[axis].kind not in "iuf" for axis in _AXES):
-        raise SensorError(
-            f"has points with the fields {', '.join(names)}, but x, y and z were promised; "
-            "save the coordinates under these names"
-        )
+        raise SensorError(_without_axes(names))
     return point
+
+
+def _without_axes(names: Sequence[str]) -> str:
+    """Say that points have no coordinates."""
+    return (
+        f"has points with the fields {', '.join(names)}, but x, y and z were promised; "
+        "save the coordinates under these names"
+    )
 
 
 def _by_field(packed: bytes, point: np.dtype[Any], count: int) -> NDArray[np.float64]:
@@ -194,37 +246,3 @@ def _by_field(packed: bytes, point: np.dtype[Any], count: int) -> NDArray[np.flo
             columns[name] = np.frombuffer(packed, point[name], count, start).astype(np.float64)
         start += point[name].itemsize * count
     return np.stack([columns[axis] for axis in _AXES], axis=-1)
-
-
-def _unpack_lzf(packed: bytes, promised: int) -> bytes:
-    """Unpack an LZF stream to the promised number of bytes, and no further.
-
-    A control byte below 32 announces that many bytes plus one as they are; any other one repeats
-    earlier output, its upper three bits being the length (7: more follows) and the lower five,
-    with the next byte, the distance.
-    """
-    unpacked = bytearray()
-    position = 0
-    while position < len(packed) and len(unpacked) <= promised:
-        control = packed[position]
-        position += 1
-        if control < 32:
-            unpacked += packed[position : position + control + 1]
-            position += control + 1
-            continue
-        length = control >> 5
-        if length == 7:
-            length += packed[position]
-            position += 1
-        start = len(unpacked) - ((control & 31) << 8) - packed[position] - 1
-        position += 1
-        if start < 0:
-            break
-        pattern = unpacked[start : start + length + 2]
-        unpacked += (pattern * (length + 2))[: length + 2]
-    if len(unpacked) != promised:
-        raise SensorError(
-            f"packs {len(unpacked)} bytes instead of the {promised} that it declares; "
-            "record the cloud again"
-        )
-    return bytes(unpacked)

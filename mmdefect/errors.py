@@ -6,9 +6,11 @@ One root, so that a caller can catch everything this package means to say and no
     ├─ SceneError         (ValueError)    a scene breaks a promise
     │  └─ RegistrationError               frames cannot be put on one grid
     ├─ CardError          (ValueError)    a card, or its folder, is not as written
+    ├─ CalibrationError   (ValueError)    views of a target do not say where cameras stand
     ├─ SensorError        (ValueError)    a file is not what its adapter reads
     ├─ FeatureError       (ValueError)    a feature extractor, or its weights, cannot be had
     ├─ ModelError         (ValueError)    a model's folder is not as written
+    ├─ JournalError       (ValueError)    a watcher's journal cannot be kept, or is not as written
     ├─ UnknownNameError   (LookupError)   no plug-in goes by this name
     └─ NotFittedError     (RuntimeError)  a detector was asked too early
 
@@ -33,6 +35,10 @@ class CardError(MmdefectError, ValueError):
     """A card, or the folder it describes, is not as written."""
 
 
+class CalibrationError(MmdefectError, ValueError):
+    """Views of a target do not say, or not well enough, where the cameras of a rig stand."""
+
+
 class SensorError(MmdefectError, ValueError):
     """A file is not what its sensor adapter reads."""
 
@@ -43,6 +49,10 @@ class FeatureError(MmdefectError, ValueError):
 
 class ModelError(MmdefectError, ValueError):
     """A model's folder is not as written, or does not fit what it is asked."""
+
+
+class JournalError(MmdefectError, ValueError):
+    """A watcher's journal cannot be kept, or is not as it was written."""
 
 
 class UnknownNameError(MmdefectError, LookupError):

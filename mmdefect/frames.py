@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.arrays import MAX_BYTES, read_npy, read_npz
+from mmdefect.arrays import MAX_BYTES, check_frame, read_npy, read_npz
 from mmdefect.clouds import read_cloud
+from mmdefect.dicom import read_dicom
 from mmdefect.errors import SensorError
 from mmdefect.hdf5 import read_hdf5
 from mmdefect.images import read_image, read_tiff
@@ -27,13 +28,18 @@ _PLAIN: dict[str, Callable[[Path, int], NDArray[Any]]] = {
     ".jpg": read_image,
     ".jpeg": read_image,
     ".bmp": read_image,
-    ".tif": read_tiff,
-    ".tiff": read_tiff,
-    ".npy": read_npy,
     ".ply": read_cloud,
     ".pcd": read_cloud,
 }
-_KEYED: dict[str, Callable[[Path, int, str | None], NDArray[Any]]] = {
+_STACKED: dict[str, Callable[[Path, int, int | None], NDArray[Any]]] = {
+    ".tif": read_tiff,
+    ".tiff": read_tiff,
+    ".npy": read_npy,
+    ".dcm": read_dicom,
+    ".dicom": read_dicom,
+    ".dic": read_dicom,
+}
+_KEYED: dict[str, Callable[[Path, int, str | None, int | None], NDArray[Any]]] = {
     ".npz": read_npz,
     ".h5": read_hdf5,
     ".hdf5": read_hdf5,
@@ -57,15 +63,24 @@ def naming(path: Path) -> Iterator[None]:
         raise SensorError(f"{path}: {error}") from error.__cause__
 
 
-def read_array(path: Path, *, key: str | None = None, max_bytes: int = MAX_BYTES) -> NDArray[Any]:
+def read_array(
+    path: Path,
+    *,
+    key: str | None = None,
+    frame: int | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> NDArray[Any]:
     """Read a file of numbers, whatever its format.
 
     Parameters
     ----------
     path : Path
-        PNG, JPEG, BMP, TIFF, npy, npz, HDF5, netCDF-4, PLY or PCD, by suffix.
+        PNG, JPEG, BMP, TIFF, npy, npz, HDF5, netCDF-4, DICOM, PLY or PCD, by suffix.
     key : str, optional
         Name of the array in an npz, HDF5 or netCDF-4 file that holds several.
+    frame : int, optional
+        Which frame of a file that holds several, counted from 0: a page of a TIFF, a frame of
+        DICOM, a place along the first of three or more axes of an array. Only that one is read.
     max_bytes : int
         Largest size that the file may declare, in bytes.
 
@@ -83,15 +98,19 @@ def read_array(path: Path, *, key: str | None = None, max_bytes: int = MAX_BYTES
     """
     path = Path(path)
     with naming(path):
-        _check_file(path)
+        check_file(path)
         suffix = path.suffix.lower()
-        if suffix in _PLAIN and key is not None:
+        if suffix not in _KEYED and key is not None:
             raise SensorError(f"has no named arrays, but key {key!r} was asked for; leave key out")
-        with _as_sensor_error(suffix):
+        if suffix in _PLAIN and frame:
+            check_frame(frame, 1)
+        with decoding(suffix):
             if suffix in _PLAIN:
                 array = _PLAIN[suffix](path, max_bytes)
+            elif suffix in _STACKED:
+                array = _STACKED[suffix](path, max_bytes, frame)
             else:
-                array = _KEYED[suffix](path, max_bytes, key)
+                array = _KEYED[suffix](path, max_bytes, key, frame)
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
 
 
@@ -156,14 +175,25 @@ def single_channel(array: NDArray[Any]) -> NDArray[Any]:
     if not all(np.array_equal(first, other, equal_nan=equal_nan) for other in channels[1:]):
         raise SensorError(
             f"holds {len(channels)} channels that differ, but one was promised; "
-            "a false-colour picture is no measurement: export the counts instead"
+            "a false-colour picture is no measurement: export the counts instead; name one "
+            "image of a stack by frame = N"
         )
     return first
 
 
-def _check_file(path: Path) -> None:
-    """Refuse what cannot be a file of numbers before any library sees it."""
-    known = sorted(_PLAIN.keys() | _KEYED.keys())
+def check_file(path: Path) -> None:
+    """Refuse what cannot be a file of numbers before any library sees it.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    SensorError
+        When it is missing, no regular file, of an unknown suffix, or empty.
+    """
+    known = sorted(_PLAIN.keys() | _STACKED.keys() | _KEYED.keys())
     if not path.exists():
         raise SensorError("is not there, but a frame was promised; correct the path or the card")
     if not path.is_file():
@@ -177,8 +207,14 @@ def _check_file(path: Path) -> None:
 
 
 @contextmanager
-def _as_sensor_error(suffix: str) -> Iterator[None]:
-    """Turn whatever a library raises into SensorError, and keep its warnings in."""
+def decoding(suffix: str) -> Iterator[None]:
+    """Turn whatever a library raises into SensorError, and keep its warnings in.
+
+    Parameters
+    ----------
+    suffix : str
+        The kind of file that was promised, for the message.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -14,14 +14,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.arrays import ZLIB_RATIO, check_bytes, check_declared, check_inflated, choose
+from mmdefect.arrays import (
+    ZLIB_RATIO,
+    check_bytes,
+    check_declared,
+    check_inflated,
+    choose,
+    frame_shape,
+)
 from mmdefect.errors import SensorError
 
 _CHECKSUM_BYTES = 64
 _MOST_LINKS = 8
 
 
-def read_hdf5(path: Path, max_bytes: int, key: str | None = None) -> NDArray[Any]:
+def read_hdf5(
+    path: Path, max_bytes: int, key: str | None = None, frame: int | None = None
+) -> NDArray[Any]:
     """Read one dataset of an HDF5 or netCDF-4 file.
 
     Parameters
@@ -33,6 +42,8 @@ def read_hdf5(path: Path, max_bytes: int, key: str | None = None) -> NDArray[Any
     key : str, optional
         The dataset's name with its groups, ``"entry/frame"``; may be left out when the file
         holds one dataset.
+    frame : int, optional
+        Read this one along the first of three or more axes.
 
     Returns
     -------
@@ -49,21 +60,52 @@ def read_hdf5(path: Path, max_bytes: int, key: str | None = None) -> NDArray[Any
 
     with h5py.File(path, "r") as file:
         names = _names(file)
-        node = _follow(file, choose(names, None) if key is None else key)
+        node = follow(file, choose(names, None) if key is None else key)
         if not isinstance(node, h5py.Dataset):
             raise SensorError(
                 f"holds no dataset named {key!r}; there are: {', '.join(names[:20]) or 'none'}; "
                 "correct key"
             )
-        _check_own_storage(node)
-        check_declared(node.shape or (), node.dtype, max_bytes)
-        _check_chunks(node, path.stat().st_size, max_bytes)
-        if node.id.get_storage_size() == 0:
-            raise SensorError(
-                f"declares a dataset of shape {node.shape} in which no value was ever written; "
-                "record the frame again"
-            )
-        return np.asarray(node[()])
+        return read_dataset(node, path.stat().st_size, max_bytes, frame)
+
+
+def read_dataset(
+    dataset: Any, file_bytes: int, max_bytes: int, frame: int | None = None
+) -> NDArray[Any]:
+    """Read a dataset, or one frame of it, after it was measured.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        As from ``follow``.
+    file_bytes : int
+        Size of its file.
+    max_bytes : int
+        Limit of the declared size in bytes, of what is read and of each chunk.
+    frame : int, optional
+        Read this one along the first of three or more axes.
+
+    Returns
+    -------
+    ndarray
+        The values as stored.
+
+    Raises
+    ------
+    SensorError
+        When it lies in another file, holds no plain numbers, was never written, or declares too
+        much.
+    """
+    _check_own_storage(dataset)
+    shape = dataset.shape or ()
+    check_declared(shape if frame is None else frame_shape(shape, frame), dataset.dtype, max_bytes)
+    _check_chunks(dataset, file_bytes, max_bytes)
+    if dataset.id.get_storage_size() == 0:
+        raise SensorError(
+            f"declares a dataset of shape {dataset.shape} in which no value was ever written; "
+            "record the frame again"
+        )
+    return np.asarray(dataset[()] if frame is None else dataset[frame])
 
 
 def check_hdf5(path: Path, max_bytes: int) -> None:
@@ -112,10 +154,27 @@ def _names(file: Any) -> list[str]:
     return names
 
 
-def _follow(group: Any, key: str, links: int = _MOST_LINKS) -> Any:
+def follow(group: Any, key: str, links: int = _MOST_LINKS) -> Any:
     """Walk to a node part by part, so that no link leads out of the file unseen.
 
-    Returns None when there is no such node.
+    Parameters
+    ----------
+    group : h5py.Group
+        Where the way begins.
+    key : str
+        The node's name with its groups.
+    links : int
+        Most soft links that are followed.
+
+    Returns
+    -------
+    h5py.Group, h5py.Dataset or None
+        None when there is no such node.
+
+    Raises
+    ------
+    SensorError
+        When a link leads into another file or in a circle.
     """
     import h5py
 
@@ -127,7 +186,7 @@ def _follow(group: Any, key: str, links: int = _MOST_LINKS) -> Any:
             return None
         if isinstance(link, h5py.SoftLink) and links:
             onward = "/".join([link.path, *parts[position + 1 :]])
-            return _follow(node.file if onward.startswith("/") else node, onward, links - 1)
+            return follow(node.file if onward.startswith("/") else node, onward, links - 1)
         if not isinstance(link, h5py.HardLink):
             raise SensorError(
                 f"has a link at {part!r} that leads into another file or in a circle, but a frame "

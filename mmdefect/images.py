@@ -11,10 +11,7 @@
 * Nothing is rotated: a mask knows nothing of the orientation that a camera noted.
 """
 
-import logging
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -22,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.arrays import check_bytes, check_declared, check_inflated
+from mmdefect.arrays import check_bytes, check_declared, check_frame, check_inflated, silent_log
 from mmdefect.errors import SensorError
 
 if TYPE_CHECKING:
@@ -59,15 +56,36 @@ def read_image(path: Path, max_bytes: int) -> NDArray[Any]:
         When the image declares too much, is of another kind, or is partly transparent.
     """
     with path.open("rb") as stream:
-        image = _open(stream)
-        rawmode = str(image.tile[0][3]) if image.tile else ""
-        if rawmode in ("RGB;16B", "RGBA;16B"):
-            return _deep_colour(image, stream, max_bytes)
-        if rawmode == "LA;16B":
-            raise SensorError(
-                "holds 16-bit grey with alpha, which is not read; save it without alpha"
-            )
-        return _pixels(image, max_bytes)
+        return decode_image(stream, max_bytes)
+
+
+def decode_image(stream: IO[bytes], max_bytes: int) -> NDArray[Any]:
+    """Decode a PNG, JPEG or BMP that lies in a file or within another format.
+
+    Parameters
+    ----------
+    stream : binary stream
+        Holds the image from its start on.
+    max_bytes : int
+        As in `read_image`.
+
+    Returns
+    -------
+    ndarray (y, x) or (y, x, channel), uint8 or uint16
+        As from `read_image`.
+
+    Raises
+    ------
+    SensorError
+        As in `read_image`; Pillow's own errors pass.
+    """
+    image = _open(stream)
+    rawmode = str(image.tile[0][3]) if image.tile else ""
+    if rawmode in ("RGB;16B", "RGBA;16B"):
+        return _deep_colour(image, stream, max_bytes)
+    if rawmode == "LA;16B":
+        raise SensorError("holds 16-bit grey with alpha, which is not read; save it without alpha")
+    return _pixels(image, max_bytes)
 
 
 def _open(stream: IO[bytes]) -> "ImageFile":
@@ -136,7 +154,7 @@ def _without_alpha(pixels: NDArray[Any]) -> NDArray[Any]:
     return pixels[..., 0] if pixels.shape[-1] == 2 else pixels[..., :-1]
 
 
-def read_tiff(path: Path, max_bytes: int) -> NDArray[Any]:
+def read_tiff(path: Path, max_bytes: int, frame: int | None = None) -> NDArray[Any]:
     """Read a TIFF file.
 
     Parameters
@@ -145,6 +163,8 @@ def read_tiff(path: Path, max_bytes: int) -> NDArray[Any]:
         The file.
     max_bytes : int
         Limit of the declared size in bytes.
+    frame : int, optional
+        Read this page of a stack, thumbnails not counted; the others may be of another kind.
 
     Returns
     -------
@@ -159,21 +179,15 @@ def read_tiff(path: Path, max_bytes: int) -> NDArray[Any]:
     """
     from tifffile import TiffFile
 
-    with path.open("rb") as stream, _silent_log("tifffile"), TiffFile(stream) as tiff:
-        pages = [page.aspage() for page in islice(tiff.pages, _MOST_PAGES + 1)]
-        if len(pages) > _MOST_PAGES:
-            raise SensorError(
-                f"holds more than {_MOST_PAGES} pages, or pages in a circle, but one frame was "
-                "promised; save each frame in its own file"
-            )
-        pages = [page for page in pages if not page.is_reduced] or pages
+    with path.open("rb") as stream, silent_log("tifffile"), TiffFile(stream) as tiff:
+        pages = _pages(tiff) if frame is None else [_chosen_page(tiff, frame)]
         first = pages[0]
         if first.dtype is None or any(
             (page.shape, page.dtype) != (first.shape, first.dtype) for page in pages
         ):
             raise SensorError(
                 f"holds {len(pages)} images of unlike or unknown kinds, but one frame was "
-                "promised; save each frame in its own file"
+                "promised; name one of a stack by frame = N"
             )
         check_declared((len(pages), *first.shape), first.dtype, max_bytes)
         for page in pages:
@@ -184,9 +198,31 @@ def read_tiff(path: Path, max_bytes: int) -> NDArray[Any]:
         if len(pages) > 1:
             raise SensorError(
                 f"holds {len(pages)} pages in compression {first.compression}, which are read "
-                "uncompressed or deflated only; save them so"
+                "uncompressed or deflated only; save them so, or name one by frame = N"
             )
         return _by_pillow(stream, first, max_bytes)
+
+
+def _pages(tiff: Any) -> list[Any]:
+    """Give all pages but thumbnails."""
+    pages = [page.aspage() for page in islice(tiff.pages, _MOST_PAGES + 1)]
+    if len(pages) > _MOST_PAGES:
+        raise SensorError(
+            f"holds more than {_MOST_PAGES} pages, or pages in a circle, but one frame was "
+            "promised; name one by frame = N"
+        )
+    return [page for page in pages if not page.is_reduced] or pages
+
+
+def _chosen_page(tiff: Any, frame: int) -> Any:
+    """Give one page, thumbnails not counted."""
+    whole = -1
+    for page in islice(tiff.pages, 2 * frame + _MOST_PAGES):
+        whole += not page.aspage().is_reduced
+        if whole == frame:
+            return page.aspage()
+    check_frame(frame, whole + 1)
+    raise AssertionError("a frame that is there was found")
 
 
 def _check_segments(page: Any, file_bytes: int, max_bytes: int) -> None:
@@ -231,7 +267,9 @@ def _by_pillow(stream: IO[bytes], page: Any, max_bytes: int) -> NDArray[Any]:
             "orientation tag"
         )
     stream.seek(0)
-    pixels = _pixels(TiffImageFile(stream), max_bytes)
+    image = TiffImageFile(stream)
+    image.seek(page.index)
+    pixels = _pixels(image, max_bytes)
     if pixels.dtype.itemsize < page.dtype.itemsize:
         raise SensorError(
             f"holds {page.dtype} in compression {page.compression.name}, of which only "
@@ -241,14 +279,3 @@ def _by_pillow(stream: IO[bytes], page: Any, max_bytes: int) -> NDArray[Any]:
     if sign_lost and pixels.dtype.itemsize == page.dtype.itemsize:
         return pixels.view(page.dtype)
     return pixels
-
-
-@contextmanager
-def _silent_log(name: str) -> Iterator[None]:
-    """Switch a library's log off: what is wrong with a file is said once, as an error."""
-    logger = logging.getLogger(name)
-    before, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = before

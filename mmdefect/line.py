@@ -43,7 +43,7 @@ class Finder:
 
     def __init__(self, origin: Origin, card: Card | None = None) -> None:
         self.origin = origin
-        self.card = _without_truth(card or origin.card)
+        self.card = without_truth(card or origin.card)
         self._seen: dict[Path, Dataset] = {}
         self._given: set[frozenset[Path]] = set()
 
@@ -133,8 +133,17 @@ class Finder:
         return root / named[0].parent if named else root
 
 
-def _without_truth(card: Card) -> Card:
-    """Give a card that looks for no label: lists and tables of the truth are not there to read."""
+def without_truth(card: Card) -> Card:
+    """Give a card that looks for no label: lists and tables of the truth are not there to read.
+
+    Parameters
+    ----------
+    card : Card
+
+    Returns
+    -------
+    Card
+    """
     frames = {target: held for target, held in card.frames.items() if target != BOXES}
     return replace(card, frames=frames, truth=Truth())
 
@@ -178,16 +187,29 @@ def inspect(model: Inspection | str | Path, paths: Iterable[str | Path]) -> Iter
         try:
             dataset, captures, others = finder.captures(Path(path))
         except MmdefectError as error:
-            yield _unjudged(Refusal(str(path), "", str(path), str(error)), digest)
+            yield unjudged(Refusal(str(path), "", str(path), str(error)), digest)
             continue
         for refusal in others:
-            yield _unjudged(refusal, digest)
+            yield unjudged(refusal, digest)
         for capture in captures:
-            yield {**_line(inspection, dataset, capture), "model": digest}
+            yield {**judged(inspection, dataset, capture), "model": digest}
 
 
-def _line(inspection: Inspection, dataset: Dataset, capture: Capture) -> Row:
-    """Judge one capture."""
+def judged(inspection: Inspection, dataset: Dataset, capture: Capture) -> Row:
+    """Judge one capture.
+
+    Parameters
+    ----------
+    inspection : Inspection
+    dataset : Dataset
+        That reads it.
+    capture : Capture
+
+    Returns
+    -------
+    dict
+        A line of `inspect`, without ``model``.
+    """
     started = time.perf_counter()
     files = {name: str(path) for name, path in capture.frames.items()}
     try:
@@ -195,7 +217,7 @@ def _line(inspection: Inspection, dataset: Dataset, capture: Capture) -> Row:
         prediction = inspection.predict(scene)
     except MmdefectError as error:
         refusal = Refusal(capture.id, "", "", str(error))
-        return {**_unjudged(refusal, None), "verdict": "not_inspectable", "files": files}
+        return {**unjudged(refusal, None), "verdict": "not_inspectable", "files": files}
     told = record_of(prediction)
     if inspection.origin_ is not None and not inspection.origin_.knows_good:
         refer_all(told)
@@ -213,8 +235,20 @@ def _line(inspection: Inspection, dataset: Dataset, capture: Capture) -> Row:
     }
 
 
-def _unjudged(refusal: Refusal, digest: str | None) -> Row:
-    """Tell of something that could not be judged."""
+def unjudged(refusal: Refusal, digest: str | None) -> Row:
+    """Tell of something that could not be judged.
+
+    Parameters
+    ----------
+    refusal : Refusal
+    digest : str or None
+        The model's hash.
+
+    Returns
+    -------
+    dict
+        A line of `inspect` without a verdict.
+    """
     return {
         "capture": refusal.capture,
         "verdict": None,

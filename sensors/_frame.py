@@ -173,7 +173,9 @@ def check_key(key: object) -> str | None:
     return key
 
 
-def read_counts(path: Path, suffixes: tuple[str, ...], key: str | None) -> NDArray[Any]:
+def read_counts(
+    path: Path, suffixes: tuple[str, ...], key: str | None, frame: int | None = None
+) -> NDArray[Any]:
     """Read the counts of one file.
 
     Parameters
@@ -184,6 +186,8 @@ def read_counts(path: Path, suffixes: tuple[str, ...], key: str | None) -> NDArr
         Endings the adapter reads, in lower case.
     key : str or None
         Name of the array in files that hold several; other files do without.
+    frame : int or None
+        Which frame of files that hold several.
 
     Returns
     -------
@@ -201,7 +205,7 @@ def read_counts(path: Path, suffixes: tuple[str, ...], key: str | None) -> NDArr
             f"{path}: ends with {path.suffix!r}, but one of {', '.join(suffixes)} was promised; "
             "choose another adapter or convert the file"
         )
-    counts = read_array(path, key=key)
+    counts = read_array(path, key=key, frame=frame)
     if counts.dtype.kind == "b":
         raise SensorError(
             f"{path}: holds true and false, but a measurement was promised; is it a mask?"

@@ -28,6 +28,7 @@ from ._frame import (
     read_counts,
 )
 from ._limits import check_limits, read_limits
+from ._many import check_frame
 
 __all__ = ["Depth"]
 
@@ -52,6 +53,8 @@ class Depth:
         For integer counts that every frame stretches over the whole range of its type: the end
         of a frame's name, and the end in its place of the file beside it that says ``min`` and
         ``max`` in `unit`.
+    frame : int, optional
+        Which frame of files that hold several, counted from 0.
 
     Raises
     ------
@@ -70,11 +73,13 @@ class Depth:
         key: str | None = None,
         hole: float | Literal["none"] | None = None,
         limits: Sequence[str] | None = None,
+        frame: int | None = None,
     ) -> None:
         millimetres = MILLIMETRES[check_unit(unit, MILLIMETRES)]
         self._scale = check_scale(scale, positive=True) * millimetres
         self._offset = check_number("offset", offset) * millimetres
         self._key = check_key(key)
+        self._frame = check_frame(frame)
         self._hole = check_hole(hole)
         self._limits = check_limits(limits)
         self.unit_read = "relative" if unit == "relative" else "mm"
@@ -97,7 +102,7 @@ class Depth:
         SensorError
             When the file holds more than one channel, or cannot be read.
         """
-        counts = read_counts(path, self.suffixes, self._key)
+        counts = read_counts(path, self.suffixes, self._key, self._frame)
         with naming(path):
             counts = single_channel(counts)
             scale, offset = self._scale_of(path, counts.dtype)

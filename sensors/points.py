@@ -33,6 +33,7 @@ from ._frame import (
     physical,
     read_counts,
 )
+from ._many import check_frame
 
 __all__ = ["Points"]
 
@@ -57,6 +58,8 @@ class Points:
         Rows and columns; needed where the file only lists points.
     camera_frame : bool
         Whether the coordinates are in the camera's axes, so that z at 0 or below is a hole.
+    frame : int, optional
+        Which frame of files that hold several, counted from 0.
 
     Raises
     ------
@@ -75,10 +78,12 @@ class Points:
         hole: float | Literal["none"] | None = None,
         shape: Sequence[int] | None = None,
         camera_frame: bool = True,
+        frame: int | None = None,
     ) -> None:
         millimetres = MILLIMETRES[check_unit(unit, MILLIMETRES)]
         self._scale = check_scale(scale, positive=True) * millimetres
         self._key = check_key(key)
+        self._frame = check_frame(frame)
         checked_hole = check_hole(hole)
         self._hole = 0.0 if checked_hole is None else checked_hole
         self._shape = None if shape is None else _check_shape(shape)
@@ -103,7 +108,7 @@ class Points:
         SensorError
             When the file is no such cloud, or not of the promised shape.
         """
-        counts = read_counts(path, self.suffixes, self._key)
+        counts = read_counts(path, self.suffixes, self._key, self._frame)
         with naming(path):
             stored = self._organised(counts)
         values = physical(stored, self._scale)

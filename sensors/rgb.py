@@ -27,6 +27,7 @@ from ._frame import (
     physical,
     read_counts,
 )
+from ._many import check_frame
 
 __all__ = ["Rgb"]
 
@@ -52,6 +53,8 @@ class Rgb:
         default.
     grey : bool
         Whether images of one channel are accepted, as three equal ones.
+    frame : int, optional
+        Which frame of files that hold several, counted from 0.
 
     Raises
     ------
@@ -70,11 +73,13 @@ class Rgb:
         key: str | None = None,
         hole: float | None = None,
         grey: bool = False,
+        frame: int | None = None,
     ) -> None:
         self.unit_read = check_unit(unit, ["1"])
         self._scale = None if scale is None else check_scale(scale)
         self._offset = check_number("offset", offset)
         self._key = check_key(key)
+        self._frame = check_frame(frame)
         self._hole = check_hole(hole)
         self._grey = check_flag("grey", grey)
 
@@ -96,7 +101,7 @@ class Rgb:
         SensorError
             When the file has another number of channels, or leaves 0–1.
         """
-        counts = read_counts(path, self.suffixes, self._key)
+        counts = read_counts(path, self.suffixes, self._key, self._frame)
         with naming(path):
             colors = self._colors(counts)
             values = physical(colors, self._scale_of(counts.dtype), self._offset)

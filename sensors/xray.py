@@ -28,6 +28,7 @@ from ._frame import (
     read_calibration,
     read_counts,
 )
+from ._many import DICOM, check_frame
 
 __all__ = ["Xray"]
 
@@ -60,6 +61,8 @@ class Xray:
         array is (y, x, energy) or (energy, y, x).
     flat : str or Path, optional
         A file with the counts of the open beam for every pixel.
+    frame : int, optional
+        Which frame of files that hold several, counted from 0.
 
     Raises
     ------
@@ -75,7 +78,7 @@ class Xray:
     """
 
     modality = "xray"
-    suffixes: tuple[str, ...] = IMAGES + ARRAYS
+    suffixes: tuple[str, ...] = IMAGES + ARRAYS + DICOM
     files: tuple[str, ...] = ("flat", "dark")
 
     def __init__(
@@ -89,12 +92,14 @@ class Xray:
         dark: float | str | Path | None = None,
         energies: int = 1,
         flat: str | Path | None = None,
+        frame: int | None = None,
     ) -> None:
         default = "relative" if white is None and flat is None else "1"
         self.unit_read = check_unit(default if unit is None else unit, ["1", "relative"])
         self._scale = check_scale(scale)
         self._offset = check_number("offset", offset)
         self._key = check_key(key)
+        self._frame = check_frame(frame)
         self._hole = check_hole(hole)
         if isinstance(energies, bool) or not isinstance(energies, int) or energies < 1:
             raise CardError(
@@ -189,7 +194,7 @@ class Xray:
             When the file has another number of channels, another size than the fields, or cannot
             be read.
         """
-        counts = read_counts(path, self.suffixes, self._key)
+        counts = read_counts(path, self.suffixes, self._key, self._frame)
         with naming(path):
             counts = self._channels(counts)
             values = self._transmission(counts)

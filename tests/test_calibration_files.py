@@ -158,3 +158,70 @@ def test_a_path_out_of_the_data_set_is_refused(tmp_path, path):
     card.write_text(CARD.replace("calibration/flat.tiff", path))
     with pytest.raises(CardError, match=re.escape(f"flat is '{path}', but a path below the data")):
         Dataset(card, root)
+
+
+UNEVEN = np.random.default_rng(2)
+GAIN = UNEVEN.uniform(0.8, 1.2, SHAPE) * 40
+LEVEL = UNEVEN.uniform(5000, 5400, SHAPE)
+
+
+def seen(folder, name: str, kelvin: object) -> object:
+    """What uneven pixels count before a scene of some temperature."""
+    counts = LEVEL + GAIN * (np.broadcast_to(kelvin, SHAPE) - 273.15)
+    np.save(folder / f"{name}.npy", counts)
+    return folder / f"{name}.npy"
+
+
+def test_two_blackbodies_give_every_pixel_its_own_gain_and_offset(tmp_path):
+    kelvin = UNEVEN.uniform(290, 330, SHAPE)
+    cold, hot = seen(tmp_path, "cold", 288.15), seen(tmp_path, "hot", 323.15)
+    stuck = np.load(hot)
+    stuck[1, 2] = np.load(cold)[1, 2]
+    np.save(hot, stuck)
+    adapter = Infrared(cold=cold, hot=hot, cold_temperature=288.15, hot_temperature=323.15)
+    frame = adapter.read(seen(tmp_path, "t", kelvin))
+    kelvin[1, 2] = np.nan
+    assert adapter.unit_read == frame.attrs["units"] == "K"
+    np.testing.assert_allclose(frame, kelvin, atol=1e-4)
+
+
+def test_an_even_scene_takes_the_offsets_away_and_leaves_the_scale_to_the_card(tmp_path):
+    flat = np.random.default_rng(3).integers(-90, 90, SHAPE) + 7000.0
+    np.save(tmp_path / "flat.npy", flat)
+    scene = np.arange(48.0).reshape(SHAPE)
+    np.save(tmp_path / "t.npy", flat + scene)
+    adapter = Infrared(unit="K", scale=0.04, flat=tmp_path / "flat.npy")
+    frame = adapter.read(tmp_path / "t.npy")
+    np.testing.assert_allclose(frame, (np.median(flat) + scene) * 0.04, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"cold": "cold.npy"}, "hot, cold_temperature, hot_temperature were promised with"),
+        ({"hot_temperature": 320}, "cold, hot, cold_temperature were promised with"),
+        ({"flat": "cold.npy", "hot": "hot.npy"}, "flat is given beside hot"),
+        ({"cold_temperature": 350}, "are they swapped"),
+        ({"cold": "hot.npy", "hot": "cold.npy"}, "hot lies -.* counts above cold"),
+        ({"hot": "small.npy"}, r"cold has \(6, 8\) rows and columns and hot \(2, 2\)"),
+        ({"hot": "none.npy"}, "hot cannot be read: .*none.npy: is not there"),
+        ({"unit": "degC"}, "cold and hot say what a count stands for"),
+        ({"scale": 0.1}, "cold and hot say what a count stands for"),
+    ],
+)
+def test_a_blackbody_that_cannot_be_is_an_error_of_the_card(tmp_path, options, said):
+    seen(tmp_path, "cold", 290), seen(tmp_path, "hot", 320)
+    np.save(tmp_path / "small.npy", np.ones((2, 2)))
+    whole = {"cold": "cold.npy", "hot": "hot.npy", "cold_temperature": 290, "hot_temperature": 320}
+    lacking = "were promised with" in said or "beside" in said
+    given = options if lacking else whole | options
+    paths = {n: str(tmp_path / v) for n, v in given.items() if n in ("cold", "hot", "flat")}
+    with pytest.raises(CardError, match=said):
+        Infrared(**given | paths)
+
+
+def test_a_thermogram_of_another_size_than_the_blackbodies_is_refused(tmp_path):
+    np.save(tmp_path / "small.npy", np.ones((2, 2)))
+    adapter = Infrared(flat=seen(tmp_path, "flat", 300))
+    with pytest.raises(SensorError, match=r"small.npy: has \(2, 2\) rows .*even scenes \(6, 8\)"):
+        adapter.read(tmp_path / "small.npy")

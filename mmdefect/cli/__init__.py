@@ -26,6 +26,7 @@ COMMANDS = (
     "evaluate",
     "fit",
     "inspect",
+    "watch",
     "model",
     "threshold",
     "update",

@@ -1,0 +1,1 @@
+"""Meshes of STL, OBJ and PLY files, read within bounds."""
