@@ -58,7 +58,7 @@ class Bet(NamedTuple):
 BETS = tuple(Bet(side, power) for side in ("strange", "blind") for power in (1.0, 3.0, 9.0))
 
 
-class Watch:
+class Monitor:
     """The bets on one sensor.
 
     Parameters
@@ -164,14 +164,14 @@ class Watch:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Make the watch that gave this state."""
-        watch = cls(state["known"], state["run_length"])
-        watch.fresh, watch.stakes = list(state["fresh"]), np.array(state["stakes"])
-        watch.fault, watch.winner = state["fault"], state["winner"]
-        watch.cleared = state["cleared"]
-        watch.last = float("nan") if state["last"] is None else state["last"]
-        watch.rng.bit_generator.state = state["draws"]
-        return watch
+        """Make the monitor that gave this state."""
+        monitor = cls(state["known"], state["run_length"])
+        monitor.fresh, monitor.stakes = list(state["fresh"]), np.array(state["stakes"])
+        monitor.fault, monitor.winner = state["fault"], state["winner"]
+        monitor.cleared = state["cleared"]
+        monitor.last = float("nan") if state["last"] is None else state["last"]
+        monitor.rng.bit_generator.state = state["draws"]
+        return monitor
 
 
 class Reliability:
@@ -188,8 +188,8 @@ class Reliability:
     def __init__(self, judge: Judge, run_length: float = 10_000, seed: int = 0) -> None:
         self.judge = judge
         calibration = judge.calibration
-        self.watches = {
-            name: Watch(calibration.of_sensor(name).tolist(), run_length, seed + number)
+        self.monitors = {
+            name: Monitor(calibration.of_sensor(name).tolist(), run_length, seed + number)
             for number, name in enumerate(calibration.sensors)
         }
 
@@ -209,9 +209,9 @@ class Reliability:
             the p-value, the score and the verdict are those of the others; ``refer`` where the
             verdict hangs on one sensor that may not be trusted, or on the lack of it.
         """
-        for name, watch in self.watches.items():
-            watch.see(float(prediction["sensor_score"].sel(sensor=name).item()))
-        faults = {name: watch.fault for name, watch in self.watches.items() if watch.fault}
+        scores = prediction["sensor_score"]
+        self.pass_by({name: float(scores.sel(sensor=name).item()) for name in self.monitors})
+        faults = {name: monitor.fault for name, monitor in self.monitors.items() if monitor.fault}
         whole = self.judge.judged(prediction, places)
         judged = self.judge.judged(_without(self, prediction, faults), places) if faults else whole
         verdict = judged.attrs["verdict"]
@@ -225,7 +225,7 @@ class Reliability:
         self, prediction: xr.Dataset, places: Sequence[Place], faults: Mapping[str, str]
     ) -> bool:
         """Tell whether a part would be a defect without one of its sensors."""
-        there = [name for name in self.watches if name not in faults]
+        there = [name for name in self.monitors if name not in faults]
         return len(there) > 1 and any(
             self.judge.judged(_without(self, prediction, [*faults, name]), places).attrs["verdict"]
             == "defect"
@@ -233,8 +233,20 @@ class Reliability:
         )
 
     def state(self) -> dict[str, Any]:
-        """Give what all watches know, for JSON."""
-        return {name: watch.state() for name, watch in self.watches.items()}
+        """Give what all monitors know, for JSON."""
+        return {name: monitor.state() for name, monitor in self.monitors.items()}
+
+    def pass_by(self, scores: Mapping[str, float | None]) -> None:
+        """Go on as if a capture had been judged that was: after a restart, from its record.
+
+        Parameters
+        ----------
+        scores : mapping of str to float or None
+            Every sensor's score; None where it was absent.
+        """
+        for name, monitor in self.monitors.items():
+            score = scores.get(name)
+            monitor.see(float("nan") if score is None else score)
 
     def resume(self, state: Mapping[str, Any]) -> None:
         """Go on where another left off.
@@ -244,7 +256,7 @@ class Reliability:
         state : mapping
             As `state` gave it, of the same sensors.
         """
-        self.watches = {name: Watch.from_state(state[name]) for name in self.watches}
+        self.monitors = {name: Monitor.from_state(state[name]) for name in self.monitors}
 
 
 def _without(

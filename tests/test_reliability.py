@@ -1,4 +1,4 @@
-"""The watch on sensors: it stays quiet on good parts, names planted faults, and recovers."""
+"""The monitor of sensors: it stays quiet on good parts, names planted faults, and recovers."""
 
 import json
 
@@ -8,7 +8,7 @@ import xarray as xr
 
 from mmdefect.judging import Judge
 from mmdefect.peaks import Peaks
-from mmdefect.reliability import BETS, DEFECTIVE, Reliability, Watch
+from mmdefect.reliability import BETS, DEFECTIVE, Monitor, Reliability
 from mmdefect.verdict import Calibration
 from mmdefect.zones import Place
 
@@ -22,10 +22,10 @@ def stream(rng: np.random.Generator, length: int, defective: float = 0.0) -> np.
     return scores + 5 * (rng.random(length) < defective)
 
 
-def fired(watch: Watch, scores: np.ndarray) -> int | None:
-    """Tell after how many captures a watch fires."""
+def fired(monitor: Monitor, scores: np.ndarray) -> int | None:
+    """Tell after how many captures a monitor fires."""
     for number, score in enumerate(scores):
-        if watch.see(score):
+        if monitor.see(score):
             return number + 1
     return None
 
@@ -44,8 +44,8 @@ def test_it_fires_no_oftener_than_stated(defective):
     rng = np.random.default_rng(0)
     early = 0
     for seed in range(60):
-        watch = Watch(stream(rng, 30), run_length=2000, seed=seed)
-        early += fired(watch, stream(rng, 400, defective)) is not None
+        monitor = Monitor(stream(rng, 30), run_length=2000, seed=seed)
+        early += fired(monitor, stream(rng, 400, defective)) is not None
     # at a run length of 2000 about one in five of such streams may fire
     assert early <= 0.2 * 60 + 3 * (60 * 0.2 * 0.8) ** 0.5
 
@@ -63,11 +63,11 @@ def test_a_planted_fault_is_named_within_thirty_captures_and_forgiven_when_it_is
     rng = np.random.default_rng(1)
     late = []
     for seed in range(20):
-        watch = Watch(stream(rng, 40), run_length=10_000, seed=seed)
-        assert fired(watch, stream(rng, 50)) is None
-        late.append(fired(watch, shown(stream(rng, 60))))
-        assert watch.fault == fault
-        after = [bool(watch.see(score)) for score in stream(rng, 120)]
+        monitor = Monitor(stream(rng, 40), run_length=10_000, seed=seed)
+        assert fired(monitor, stream(rng, 50)) is None
+        late.append(fired(monitor, shown(stream(rng, 60))))
+        assert monitor.fault == fault
+        after = [bool(monitor.see(score)) for score in stream(rng, 120)]
         assert after[0]
         assert not after[-1]
     assert np.median(late) <= 30
@@ -76,21 +76,21 @@ def test_a_planted_fault_is_named_within_thirty_captures_and_forgiven_when_it_is
 
 def test_it_goes_on_where_it_was():
     rng = np.random.default_rng(2)
-    first, second = Watch(stream(rng, 20), 1e4), Watch(stream(rng, 20), 1e4)
+    first, second = Monitor(stream(rng, 20), 1e4), Monitor(stream(rng, 20), 1e4)
     scores = stream(rng, 60) + np.linspace(0, 4, 60)
     for score in scores[:30]:
         first.see(score)
-    second = Watch.from_state(json.loads(json.dumps(first.state())))
-    told = [[watch.see(score) for score in scores[30:]] for watch in (first, second)]
+    second = Monitor.from_state(json.loads(json.dumps(first.state())))
+    told = [[monitor.see(score) for score in scores[30:]] for monitor in (first, second)]
     assert told[0] == told[1]
     assert first.stakes.tolist() == second.stakes.tolist()
     assert told[0][-1] == "strange"
 
 
 def test_an_absent_sensor_says_nothing_of_itself():
-    watch = Watch([1.0, 2.0, 3.0], 1e4)
-    assert watch.see(float("nan")) == ""
-    assert watch.stakes.tolist() == [0.0] * len(BETS)
+    monitor = Monitor([1.0, 2.0, 3.0], 1e4)
+    assert monitor.see(float("nan")) == ""
+    assert monitor.stakes.tolist() == [0.0] * len(BETS)
 
 
 # ---------------------------------------------------------------- in the verdict

@@ -350,7 +350,7 @@ from mmdefect.watch import loop
 folder, seed, kills = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 chance = random.Random(seed)
 
-def slow_verdict(inspection, dataset, capture):
+def slow_verdict(inspection, dataset, capture, reliability):
     "Stands for the model: takes its time, and tells what it was shown."
     shown = {name: Path(path).read_bytes().decode() for name, path in capture.frames.items()}
     time.sleep(0.004)
@@ -378,7 +378,9 @@ def write_some():
 for turn in range(kills + 1):
     child = os.fork()
     if child == 0:
-        watch = loop.Watch(folder, inspection, loop.Journal(folder.parent / "j"), patience)
+        watch = loop.Watch(
+            folder, inspection, loop.Journal(folder.parent / "j"), patience, run_length=0
+        )
         for row in watch.rows(once=turn == kills):
             with open(folder.parent / "told", "a") as told:
                 told.write(row["capture"] + chr(10))
