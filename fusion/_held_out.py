@@ -4,6 +4,7 @@ Positions are learnt from these parts too. So that their scores are still those 
 fold's are held against positions that the other folds taught.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ._positions import Plane, Positions, coarse
+from ._rules import correlation_of
+from ._scales import Scale
 
+_PART_TAIL = 0.2
+_PIXEL_TAIL = 0.01
 _PIXELS = 2_000_000
 _PIXELS_A_SCENE = 2000
 _COMMON = 500
@@ -44,12 +49,15 @@ class HeldOut:
     ----------
     parts : int
         How many there will be: bounds the pixels kept of each.
+    rng : Generator
+        Draws the pixels.
     seed : int
+        Draws those that are the same for all sensors.
     """
 
-    def __init__(self, parts: int, seed: int) -> None:
+    def __init__(self, parts: int, rng: np.random.Generator, seed: int) -> None:
         self.share = max(1, min(_PIXELS_A_SCENE, _PIXELS // parts))
-        self.rng, self.same = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
+        self.rng, self.same = rng, np.random.default_rng([seed, 1])
         self.shape = (0, 0)
         self.folds: list[int] = []
         self.scores: list[float] = []
@@ -87,9 +95,9 @@ class HeldOut:
         """Whether no part has a score."""
         return bool(np.isnan(self.scores).all())
 
-    def learnt(self) -> Learnt:
-        """Learn positions, and give the scores that scales are fitted to."""
-        positions = Positions.learn(self.maps, self.folds)
+    def learnt(self, places: bool) -> Learnt:
+        """Learn positions, where places may differ, and give the scores that scales rest on."""
+        positions = Positions.learn(self.maps, self.folds) if places else Positions.flat()
         parts = np.array(self.scores)
         pixels = [row.astype(np.float64) for row in self.pixels]
         if not positions.is_flat:
@@ -113,3 +121,44 @@ class HeldOut:
                 .ravel()[self.places[index]]
                 .astype(np.float64)
             )
+
+
+class Scales(NamedTuple):
+    """What brings the sensors' scores to evidence.
+
+    Attributes
+    ----------
+    parts, pixels : dict of str to Scale
+        By sensor.
+    correlation : dict of str to float64 array (sensor, sensor)
+        Of ``parts`` and of ``pixels``.
+    """
+
+    parts: dict[str, Scale]
+    pixels: dict[str, Scale]
+    correlation: dict[str, NDArray[np.float64]]
+
+
+def scales_of(learnt: Mapping[str, Learnt], heavy: bool) -> Scales:
+    """Fit scales and correlations to held-out scores of good parts.
+
+    Parameters
+    ----------
+    learnt : mapping of str to Learnt
+        By sensor.
+    heavy : bool
+        Whether tails may be heavier than exponential ones.
+
+    Returns
+    -------
+    Scales
+    """
+    parts = {name: Scale(_PART_TAIL, heavy).fit(told.parts) for name, told in learnt.items()}
+    pixels = {name: Scale(_PIXEL_TAIL, heavy).fit(told.pixels) for name, told in learnt.items()}
+    of_parts = [parts[name].evidence(told.parts) for name, told in learnt.items()]
+    of_pixels = [pixels[name].evidence(told.common) for name, told in learnt.items()]
+    together = {
+        "parts": correlation_of(np.stack(of_parts, axis=1)),
+        "pixels": correlation_of(np.stack(of_pixels, axis=1)),
+    }
+    return Scales(parts, pixels, together)

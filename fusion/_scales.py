@@ -2,11 +2,11 @@
 
 Fitted on held-out scores of good parts. In the body p is the share of good scores at or above;
 beyond the highest of them an empirical share says nothing, so the tail is a generalised Pareto
-distribution [1]_, fitted by probability-weighted moments, which few excesses suffice for [2]_. Its
-shape is held between 0 (exponential) and 0.5 and drawn towards 0 as if ten more excesses had shown
-that: a negative shape would call everything beyond an end point impossible, and the end point of a
-handful of good scores is nothing to bet on. It ranks evidence; it is no guarantee, which is the
-verdict's business.
+distribution [1]_: an exponential one, or one whose shape is fitted by probability-weighted
+moments, which few excesses suffice for [2]_. The shape is held between 0 (exponential) and 0.5
+and drawn towards 0 as if ten more excesses had shown that: a negative one would call everything
+beyond an end point impossible, and the end point of a handful of good scores is nothing to bet
+on. It ranks evidence; it is no guarantee, which is the verdict's business.
 
 References
 ----------
@@ -33,6 +33,8 @@ class Scale:
     ----------
     tail : float
         Share of the good scores that the tail is fitted to.
+    heavy : bool
+        Whether the tail may be heavier than an exponential one.
 
     Attributes
     ----------
@@ -46,8 +48,9 @@ class Scale:
         The tail's shape ξ, 0 to 0.5.
     """
 
-    def __init__(self, tail: float) -> None:
+    def __init__(self, tail: float, heavy: bool = False) -> None:
         self.tail = tail
+        self.heavy = heavy
 
     def fit(self, scores: ArrayLike) -> Self:
         """Learn from held-out scores of good parts; NaN is left out.
@@ -73,7 +76,7 @@ class Scale:
         spread = known[-1] - known[0]
         least = max(1e-3 * spread, 1e-6 * abs(known[-1]), 1e-12)
         self.excess_ = max(float(beyond.mean()) if beyond.size else 0.0, least)
-        self.shape_ = _shape(beyond)
+        self.shape_ = _shape(beyond) if self.heavy else 0.0
         return self
 
     def evidence(self, scores: ArrayLike) -> np.ndarray:
@@ -101,6 +104,7 @@ class Scale:
         """Give what was learnt, for JSON."""
         return {
             "tail": self.tail,
+            "heavy": self.heavy,
             "knots": self.knots_.tolist(),
             "evidence": self.evidence_.tolist(),
             "excess": self.excess_,
@@ -110,7 +114,7 @@ class Scale:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """Make the scale that gave this state."""
-        scale = cls(state["tail"])
+        scale = cls(state["tail"], state["heavy"])
         scale.knots_ = np.array(state["knots"], dtype=np.float64)
         scale.evidence_ = np.array(state["evidence"], dtype=np.float64)
         scale.excess_, scale.shape_ = state["excess"], state["shape"]

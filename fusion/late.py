@@ -22,17 +22,18 @@ from mmdefect.progress import track
 from mmdefect.registry import load
 from mmdefect.scene import apart_of, registered_in, sensors_of
 
-from ._held_out import HeldOut, Learnt
+from ._held_out import HeldOut, scales_of
 from ._positions import Positions
-from ._rules import RULES, correlation_of
+from ._rules import RULES
 from ._scales import Scale
 
 __all__ = ["Late"]
 
-_PART_TAIL = 0.2
-_PIXEL_TAIL = 0.01
 _MOST_PARTS = 1000
 _PLACES = "late"
+_SETTINGS = (
+    "detector", "features", "rule", "places", "heavy_tails", "bank_bytes", "folds", "seed"
+)  # fmt: skip
 
 
 class Late:
@@ -49,6 +50,11 @@ class Late:
     rule : str
         ``norm``, or another of `mmdefect.fusion._rules`: ``bonferroni``, ``fisher``,
         ``harmonic``, ``max``, ``mean``, ``stouffer``.
+    places : bool
+        Hold every score against what good parts score at the same place, where that describes
+        held-out good parts better.
+    heavy_tails : bool
+        Let evidence beyond all good scores grow more slowly where their tail is a heavy one.
     bank_bytes : int
         Bytes for all sensors' detectors together while fitting.
     folds : int
@@ -67,6 +73,8 @@ class Late:
         detector: str = "memory_bank",
         features: Mapping[str, str] | None = None,
         rule: str = "norm",
+        places: bool = False,
+        heavy_tails: bool = False,
         bank_bytes: int = 512 << 20,
         folds: int = 4,
         seed: int = 0,
@@ -77,6 +85,8 @@ class Late:
         self.detector = detector
         self.features = dict(features or {})
         self.rule = rule
+        self.places = places
+        self.heavy_tails = heavy_tails
         self.bank_bytes = bank_bytes
         self.folds = folds
         self.seed = seed
@@ -235,10 +245,7 @@ class Late:
         for name, positions in self.positions_.items():
             told = positions.state().items()
             tensors |= {f"{_PLACES}:{name}/{key}": array for key, array in told}
-        settings = {
-            name: getattr(self, name)
-            for name in ("detector", "features", "rule", "bank_bytes", "folds", "seed")
-        }
+        settings = {name: getattr(self, name) for name in _SETTINGS}
         learnt = {
             "detectors": {name: own for name, (_, own) in states.items()},
             "part_scales": {name: scale.state() for name, scale in self.part_scales_.items()},
@@ -292,7 +299,8 @@ class Late:
     def _fit_scales(self, scenes: Scenes) -> None:
         """Score training parts as strangers, and learn what good scores look like."""
         step = -(-len(scenes) // _MOST_PARTS)
-        held = {name: HeldOut(len(scenes) // step, self.seed) for name in self.detectors_}
+        rng, count = np.random.default_rng(self.seed), -(-len(scenes) // step)
+        held = {name: HeldOut(count, rng, self.seed) for name in self.detectors_}
         for index, scene in enumerate(track(scenes, len(scenes), "scoring held-out good parts")):
             if index % step:
                 continue
@@ -301,26 +309,18 @@ class Late:
                 held[name].add(detector.predict(scene, without=fold), apart_of(scene, name), fold)
         for name in [name for name, parts in held.items() if parts.knows_nothing]:
             held[name] = self._as_known(name, scenes)
-        self._learn_scales({name: parts.learnt() for name, parts in held.items()})
-
-    def _learn_scales(self, learnt: Mapping[str, Learnt]) -> None:
-        """Fit scales and correlations to held-out scores of good parts."""
+        learnt = {name: parts.learnt(self.places) for name, parts in held.items()}
         self.positions_ = {name: told.positions for name, told in learnt.items()}
-        self.part_scales_ = {n: Scale(_PART_TAIL).fit(told.parts) for n, told in learnt.items()}
-        self.pixel_scales_ = {n: Scale(_PIXEL_TAIL).fit(told.pixels) for n, told in learnt.items()}
-        parts = [self.part_scales_[name].evidence(told.parts) for name, told in learnt.items()]
-        pixels = [self.pixel_scales_[name].evidence(told.common) for name, told in learnt.items()]
-        self.correlation_ = {
-            "parts": correlation_of(np.stack(parts, axis=1)),
-            "pixels": correlation_of(np.stack(pixels, axis=1)),
-        }
+        self.part_scales_, self.pixel_scales_, self.correlation_ = scales_of(
+            learnt, self.heavy_tails
+        )
 
     def _as_known(self, name: str, scenes: Scenes) -> HeldOut:
         """Score parts that all lie in one fold as known ones: they have no stranger's score.
 
         The scale is then too strict, for which the verdict's own calibration makes up.
         """
-        known = HeldOut(len(scenes), self.seed)
+        known = HeldOut(len(scenes), np.random.default_rng(self.seed), self.seed)
         for scene in scenes:
             known.add(self.detectors_[name].predict(scene), apart_of(scene, name), 0)
         return known

@@ -68,7 +68,7 @@ def test_the_tail_goes_on_at_the_mean_excess():
 @pytest.mark.parametrize("shape", [0.0, 0.3])
 def test_the_tail_is_the_generalised_pareto_that_good_scores_follow(shape):
     good = genpareto.rvs(shape, scale=2.0, size=20_000, random_state=4)
-    scale = Scale(0.2).fit(good)
+    scale = Scale(0.2, heavy=True).fit(good)
     assert scale.shape_ == pytest.approx(shape, abs=0.06)
     beyond = np.array([20.0, 40.0, 80.0])
     wanted = -genpareto.logsf(beyond, shape, scale=2.0)
@@ -77,9 +77,10 @@ def test_the_tail_is_the_generalised_pareto_that_good_scores_follow(shape):
 
 def test_a_tail_of_few_parts_is_drawn_towards_the_exponential():
     heavy = genpareto.ppf((np.arange(40) + 0.5) / 40, 0.5)
-    few, many = Scale(0.2).fit(heavy), Scale(0.2).fit(np.repeat(heavy, 100))
+    few, many = (Scale(0.2, heavy=True).fit(np.repeat(heavy, n)) for n in (1, 100))
     assert 0 < few.shape_ < 0.5 * 9 / 19
     assert few.shape_ < many.shape_ <= 0.5
+    assert Scale(0.2).fit(heavy).shape_ == 0
 
 
 def test_good_scores_that_are_all_the_same_or_only_two_still_make_a_scale():
@@ -290,10 +291,27 @@ def test_a_held_out_part_is_scored_without_its_own_fold(fitted):
 
 
 def test_scales_are_fitted_on_parts_that_the_detectors_had_not_seen(fitted):
-    known = np.array([fitted.predict(scene(k))["evidence"] for k in range(16)])
-    fresh = np.array([fitted.predict(scene(k))["evidence"] for k in range(300, 340)])
+    held_out = np.array([fitted.predict(scene(k), without=k % 4)["evidence"] for k in range(16)])
+    np.testing.assert_array_equal(held_out.min(0), 0)
+    assert ((held_out.mean(0) > 0.6) & (held_out.mean(0) < 1.4)).all()
+
+
+def test_scores_held_against_their_places_are_those_of_strangers_and_come_back_from_disk():
+    placed = Late(places=True, heavy_tails=True, rule="stouffer")
+    placed.fit([scene(seed) for seed in range(16)])
+    assert not any(positions.is_flat for positions in placed.positions_.values())
+    fresh = np.array([placed.predict(scene(k))["evidence"] for k in range(300, 330)])
+    known = np.array([placed.predict(scene(k))["evidence"] for k in range(16)])
     assert (known.mean(0) < fresh.mean(0) - 0.2).all()
     assert ((fresh.mean(0) > 0.3) & (fresh.mean(0) < 1.7)).all(), fresh.mean(0)
+    tensors, told = placed.state()
+    again = Late.from_state(load_tensors(save_tensors(tensors)), json.loads(json.dumps(told)))
+    seen = scene(9, defect=("rgb",), absent=("xray",))
+    wanted, found = placed.predict(seen), again.predict(seen)
+    xr.testing.assert_identical(found.drop_vars("seconds"), wanted.drop_vars("seconds"))
+    assert wanted["image_score"] > np.median(
+        [placed.predict(scene(k))["image_score"] for k in range(300, 310)]
+    )
 
 
 def test_training_parts_may_lack_a_sensor():
