@@ -22,9 +22,9 @@ import numpy as np
 
 from mmdefect.calibration._blocks import free_numbers, typical
 from mmdefect.calibration._bundle import Array, Block, State, project, rotations, solve
+from mmdefect.calibration._closed import hand_eye, spread, table_axis
 from mmdefect.calibration._given import bundled
 from mmdefect.calibration._graph import chained, inverse, turned_by
-from mmdefect.calibration._opencv import opencv
 from mmdefect.calibration.intrinsics import Outlier, worst_of
 from mmdefect.calibration.rig import Views
 from mmdefect.calibration.target import Target
@@ -34,7 +34,7 @@ from mmdefect.registration import Pose, Rig
 KINDS = ("camera-on-hand", "target-on-hand", "turntable")
 _LEAST_VIEWS = 4
 _TABLE = [0, 1, 3, 4, 6, 7, 8, 9, 10, 11]
-_MOST_SHIFT = 5.0
+_MOST_SHIFT, _MOST_OFF = 5.0, 3.0
 _STEP = 1e-6
 _ROUNDS = 20
 
@@ -171,9 +171,9 @@ class _Fit:
         seen, given = self._seen, self._given
         first = self._kept[0]
         if self._kind == "turntable":
-            mount = _axis([(seen[v], given[v]) for v in self._kept])
+            mount = table_axis([(seen[v], given[v]) for v in self._kept])
         else:
-            mount = _hand_eye([(seen[v], given[v]) for v in self._kept])
+            mount = hand_eye([(seen[v], given[v]) for v in self._kept])
         return mount, chained(given[first], chained(mount, seen[first]))
 
     def refine(self) -> None:
@@ -252,13 +252,30 @@ class _Fit:
         whole = (off**2).sum() - (self._off(self._blocks_kept(), self._free.state) ** 2).sum()
         variance = max(float(whole) / left, (off**2).sum() / max(len(off) - 12, 1))
         deviations = np.zeros(12)
-        deviations[self._chosen] = _spread(slopes) * np.sqrt(variance)
+        deviations[self._chosen] = spread(slopes) * np.sqrt(variance)
+        errors = self._errors()
+        self._believable(deviations, errors)
+        rms = float(np.sqrt((off**2).sum() / (len(off) / 2)))
+        return Motion(self._kind, self.mount, self.still, deviations, errors, rms, outliers)
+
+    def _believable(self, deviations: Array, errors: Mapping[str, tuple[float, float]]) -> None:
+        """Refuse poses that contradict the views, or leave the mount open."""
+        usual = float(np.median([mm for mm, _ in errors.values()]))
+        if not usual <= _MOST_OFF:
+            raise CalibrationError(
+                f"the views do not agree with one {self._kind}: they are {usual:.3g} mm off, and "
+                f"at most {_MOST_OFF:g} mm was promised; are the poses from flange to base in mm, "
+                "the angles in degrees, and all named as the views?"
+            )
         if not deviations[[3, 4, 5]].max() <= _MOST_SHIFT:
             raise CalibrationError(
                 f"the {self._kind}'s place stays open by {deviations[3:6].max():.3g} mm, and at "
                 f"most {_MOST_SHIFT:g} mm was promised; turn the hand by 20° or more about "
                 "different axes"
             )
+
+    def _errors(self) -> dict[str, tuple[float, float]]:
+        """Give how far the target of every view is off, mm and degrees."""
         state, errors = self._boards(self.mount, self.still), {}
         middle = self._target.points.mean(0)
         for number, view in enumerate(self._views):
@@ -267,67 +284,9 @@ class _Fit:
                 seen = self._seen[view]
                 shift = found.into(middle) - seen.into(middle)
                 errors[view] = (float(np.linalg.norm(shift)), np.degrees(turned_by(found, seen)))
-        rms = float(np.sqrt((off**2).sum() / (len(off) / 2)))
-        return Motion(self._kind, self.mount, self.still, deviations, errors, rms, outliers)
+        return errors
 
 
 def _inverted(poses: Mapping[str, Pose]) -> dict[str, Pose]:
     """Undo every pose."""
     return {view: inverse(pose) for view, pose in poses.items()}
-
-
-def _spread(slopes: Array) -> Array:
-    """Give standard deviations for unit noise; infinite where nothing is said."""
-    scale = np.linalg.norm(slopes, axis=0)
-    if not (scale > 0).all():
-        return np.full(len(scale), np.inf)
-    values, vectors = np.linalg.eigh((slopes / scale).T @ (slopes / scale))
-    if values[0] < 1e-10:
-        return np.full(len(scale), np.inf)
-    spread: Array = np.sqrt((vectors**2 / values).sum(1)) / scale
-    return spread
-
-
-def _hand_eye(pairs: list[tuple[Pose, Pose]]) -> Pose:
-    """Give the mount by OpenCV's closed form from seen and given poses."""
-    cv2 = opencv()
-    turn, shift = cv2.calibrateHandEye(
-        [given.rotation for _, given in pairs],
-        [given.translation for _, given in pairs],
-        [seen.rotation for seen, _ in pairs],
-        [seen.translation for seen, _ in pairs],
-        method=cv2.CALIB_HAND_EYE_PARK,
-    )
-    if not np.isfinite(turn).all() or not np.isfinite(shift).all():
-        raise CalibrationError(
-            "the poses given turn about one axis only, or not at all, and leave the hand's place "
-            "open; turn the hand by 20° or more about different axes"
-        )
-    left, _, right = np.linalg.svd(turn)
-    return Pose(left @ right, shift.ravel())
-
-
-def _axis(pairs: list[tuple[Pose, Pose]]) -> Pose:
-    """Give the mount of a turntable from seen and given poses: its axis in the rig's frame."""
-    start, angles = pairs[0], []
-    turns, shifts, ways = [], [], []
-    for seen, given in pairs[1:]:
-        moved = chained(seen, inverse(start[0]))
-        step = chained(inverse(given), start[1]).rotation
-        angles.append(np.arctan2(step[1, 0], step[0, 0]))
-        off = moved.rotation - moved.rotation.T
-        ways.append(np.sign(np.sin(angles[-1])) * np.array([off[2, 1], off[0, 2], off[1, 0]]))
-        turns.append(np.eye(3) - moved.rotation)
-        shifts.append(moved.translation)
-    way = np.sum(ways, axis=0)
-    if np.abs(np.sin(angles)).max() < 0.1 or not np.linalg.norm(way) > 0:
-        raise CalibrationError(
-            "the table turned by less than 6° or by half turns only; turn it by 20° to 40° a view"
-        )
-    way = way / np.linalg.norm(way)
-    rows = np.concatenate([*turns, way[None]])
-    point, *_ = np.linalg.lstsq(rows, np.concatenate([*shifts, [0.0]]), rcond=None)
-    side = np.cross(way, np.eye(3)[int(np.argmin(np.abs(way)))])
-    side /= np.linalg.norm(side)
-    rotation = np.stack([side, np.cross(way, side), way])
-    return Pose(rotation, -rotation @ point)

@@ -47,7 +47,9 @@ def read_motion(path: str | Path) -> tuple[str, dict[str, Pose]]:
             f"{path.name}: has kind {kind!r} and holds {', '.join(said) or 'nothing'}; kind, one "
             f"of {', '.join(KINDS)}, and a table [views.NAME] a view were promised"
         )
-    return kind, {view: _pose(one, kind, f"{path.name}: [views.{view}]") for view, one in views.items()}
+    return kind, {
+        view: _pose(one, kind, f"{path.name}: [views.{view}]") for view, one in views.items()
+    }
 
 
 def _pose(table: Any, kind: str, where: str) -> Pose:
@@ -91,5 +93,7 @@ def _numbers(table: Mapping[str, Any], key: str, shape: tuple[int, ...], where: 
         numbers = np.full((1,), np.nan)
     if numbers.shape != shape or not np.isfinite(numbers).all():
         wanted = " x ".join(map(str, shape)) or "one"
-        raise CalibrationError(f"{where}: {key} is {table[key]!r}; {wanted} number(s) were promised")
+        raise CalibrationError(
+            f"{where}: {key} is {table[key]!r}; {wanted} number(s) were promised"
+        )
     return numbers

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mmdefect.calibration.projector import projector_sighting
 from mmdefect.calibration.sighting import Sighting, sight
@@ -50,14 +52,15 @@ def sight_stack(folder: Path, target: Target) -> Sighting | None:
     return None
 
 
-def _lit(stack: Stack, exposure: int) -> np.ndarray:
+def _lit(stack: Stack, exposure: int) -> NDArray[Any]:
     """Give a frame (y, x) of evenly lit parts."""
     if stack.code.references:
-        return stack.frames(exposure, 0, 1)[0]
+        white: NDArray[Any] = stack.frames(exposure, 0, 1)[0]
+        return white
     total = np.zeros(stack.shape)
     for number in range(len(stack.code)):
         total += stack.frames(exposure, number, 1)[0]
-    return total / len(stack.code)
+    return np.asarray(total / len(stack.code))
 
 
 def projector_views(
