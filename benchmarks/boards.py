@@ -10,7 +10,9 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from mmdefect.calibration._bundle import Block, State, project
 from mmdefect.calibration.drawing import reflectance
+from mmdefect.calibration.sighting import Sighting
 from mmdefect.calibration.target import Target
 from mmdefect.registration import BrownConrady, Camera, Pose
 
@@ -181,3 +183,41 @@ def decoded(
     shade = ndimage.gaussian_filter(reflectance(target, x, y), 0.7)
     found[~(sheet & inside & (shade > floor))] = np.nan
     return np.moveaxis(found, -1, 0)
+
+
+def sightings(
+    camera: Camera,
+    poses: list[Pose],
+    rng: np.random.Generator,
+    *,
+    target: Target = CHARUCO,
+    noise: float = 0.05,
+) -> dict[str, Sighting]:
+    """What a planted camera would see of a target, with noise on every coordinate."""
+    found = {}
+    for number, pose in enumerate(poses):
+        radius = target.diameter / 2 * target.round
+        block = Block(0, 0, target.points, np.zeros((len(target.points), 2)), radius)
+        pixels, _ = project(block, state_of(camera, pose))
+        inside = ((pixels > 0) & (pixels < [camera.width - 1, camera.height - 1])).all(1)
+        if inside.sum() < 12:
+            continue
+        seen = pixels[inside] + rng.normal(0, noise, (inside.sum(), 2))
+        size = (camera.height, camera.width)
+        found[f"view{number:02d}"] = Sighting(np.flatnonzero(inside), seen, size)
+    return found
+
+
+def truth(camera: Camera) -> np.ndarray:
+    """The nine numbers of a planted camera."""
+    lens = camera.lens
+    focal = [camera.fx, camera.fy, camera.cx, camera.cy]
+    return np.array([*focal, lens.k1, lens.k2, lens.p1, lens.p2, lens.k3])
+
+
+def state_of(camera: Camera, pose: Pose) -> State:
+    """A bundle's state of one camera and one view."""
+    return State(
+        truth(camera)[None], camera.pose.rotation[None], camera.pose.translation[None],
+        pose.rotation[None], pose.translation[None],
+    )  # fmt: skip

@@ -19,7 +19,14 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.arrays import check_bytes, check_declared, check_frame, check_inflated, silent_log
+from mmdefect.arrays import (
+    check_bytes,
+    check_declared,
+    check_frame,
+    check_inflated,
+    opaque,
+    silent_log,
+)
 from mmdefect.errors import SensorError
 
 if TYPE_CHECKING:
@@ -123,7 +130,7 @@ def _pixels(image: "ImageFile", max_bytes: int) -> NDArray[Any]:
     shape = (image.height, image.width, len(layout.bands))
     check_declared(shape, np.dtype(layout.typestr), max_bytes)
     pixels = np.array(image if mode == image.mode else image.convert(mode))
-    return _without_alpha(pixels) if transparent else pixels
+    return opaque(pixels) if transparent else pixels
 
 
 def _deep_colour(image: "ImageFile", stream: IO[bytes], max_bytes: int) -> NDArray[Any]:
@@ -139,19 +146,7 @@ def _deep_colour(image: "ImageFile", stream: IO[bytes], max_bytes: int) -> NDArr
     again = _open(stream)
     again.tile = [tile._replace(args=f"{image.mode};16L") for tile in again.tile]
     pixels = high << 8 | np.array(again)
-    return _without_alpha(pixels) if image.mode == "RGBA" else pixels
-
-
-def _without_alpha(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Drop the last channel when it says that every pixel is opaque."""
-    alpha = pixels[..., -1]
-    opaque = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "iu" else 1.0
-    if not (alpha == opaque).all():
-        raise SensorError(
-            f"is transparent in {int((alpha != opaque).sum())} pixels, but a frame is opaque; "
-            "mark pixels without a measurement by one value and name it as hole"
-        )
-    return pixels[..., 0] if pixels.shape[-1] == 2 else pixels[..., :-1]
+    return opaque(pixels) if image.mode == "RGBA" else pixels
 
 
 def read_tiff(path: Path, max_bytes: int, frame: int | None = None) -> NDArray[Any]:
@@ -249,7 +244,7 @@ def _page(page: Any) -> NDArray[Any]:
     pixels: NDArray[Any] = page.asarray(maxworkers=1)
     if page.samplesperpixel > 1 and page.planarconfig == 2:
         pixels = np.moveaxis(pixels, 0, -1)
-    return _without_alpha(pixels) if set(page.extrasamples) & set(_ALPHA) else pixels
+    return opaque(pixels) if set(page.extrasamples) & set(_ALPHA) else pixels
 
 
 def _by_pillow(stream: IO[bytes], page: Any, max_bytes: int) -> NDArray[Any]:

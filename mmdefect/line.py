@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mmdefect.captures import FRAME_SUFFIXES, Capture, Refusal
+from mmdefect.captures import FRAME_SUFFIXES, STACK, Capture, Refusal
 from mmdefect.cards import Card
 from mmdefect.dataset import Dataset
 from mmdefect.errors import CardError, MmdefectError, ModelError
@@ -101,8 +101,9 @@ class Finder:
         """Find the root that a path is to be read from, and the folder that holds its captures."""
         if not path.exists():
             raise CardError(f"'{path}' is not there; give a folder of captures, or a frame")
-        probes = [path] if path.is_file() else list(islice(_frames(path), _MOST_PROBES))
-        roots = [*([path] if path.is_dir() else []), *list(path.parents)[:_MOST_ABOVE]]
+        frame = path.is_file() or path.suffix == STACK
+        probes = [path] if frame else list(islice(_frames(path), _MOST_PROBES))
+        roots = [*([] if frame else [path]), *list(path.parents)[:_MOST_ABOVE]]
         found = [
             (root, probe.relative_to(root), slot)
             for root in roots
@@ -150,7 +151,8 @@ def without_truth(card: Card) -> Card:
 
 def _frames(folder: Path) -> Iterator[Path]:
     """Go through the files that could be frames."""
-    return (p for p in folder.rglob("*") if p.suffix.lower() in FRAME_SUFFIXES and p.is_file())
+    found = (p for p in folder.rglob("*") if p.suffix.lower() in FRAME_SUFFIXES)
+    return (p for p in found if p.is_file() or p.suffix == STACK)
 
 
 def inspect(model: Inspection | str | Path, paths: Iterable[str | Path]) -> Iterator[Row]:

@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 from mmdefect.cards import read_card
 from mmdefect.cli import DONE, app
 from mmdefect.errors import CardError, JournalError
+from mmdefect.journal import Journal
 from mmdefect.line import inspect
 from mmdefect.miniature import write_miniature
 from mmdefect.watch import watch
 from mmdefect.watch.arrivals import Arrivals, Stamp
-from mmdefect.watch.journal import Journal
 from mmdefect.watch.loop import Patience
 
 QUICK = Patience(settle=0.15, timeout=0.6, rescan=0.5)

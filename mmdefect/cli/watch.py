@@ -37,7 +37,7 @@ def command(
     import json
 
     from mmdefect.inspection import Inspection
-    from mmdefect.watch.journal import Journal
+    from mmdefect.journal import Journal
     from mmdefect.watch.loop import Patience, Watch, check_outside
 
     place = folder.absolute()

@@ -19,13 +19,13 @@ from mmdefect.cards import Card
 from mmdefect.dataset import Dataset
 from mmdefect.errors import CardError, JournalError, ModelError
 from mmdefect.inspection import Inspection
+from mmdefect.journal import Journal
 from mmdefect.line import judged, unjudged, without_truth
 from mmdefect.model import Origin
 from mmdefect.reading import FrameReader
 from mmdefect.rigging import read_card_rig
 from mmdefect.watch.arrivals import Arrivals, Stamp
 from mmdefect.watch.folder import Notices, walked
-from mmdefect.watch.journal import Journal
 from mmdefect.watch.places import Place, Places
 
 Row = dict[str, Any]
