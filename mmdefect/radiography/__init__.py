@@ -8,18 +8,3 @@
 * It happens on the panel's own grid, before anything is resampled: noise and edges are sharp there
   and nowhere else.
 """
-
-from mmdefect.radiography.absorption import attenuation, repaired
-from mmdefect.radiography.expected import Expected, expected_attenuation
-from mmdefect.radiography.normalise import Normaliser, ShapeOptions
-from mmdefect.radiography.solid import Solid
-
-__all__ = [
-    "Expected",
-    "Normaliser",
-    "ShapeOptions",
-    "Solid",
-    "attenuation",
-    "expected_attenuation",
-    "repaired",
-]

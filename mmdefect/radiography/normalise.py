@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -12,42 +11,11 @@ from numpy.typing import NDArray
 from mmdefect.errors import CardError, SensorError
 from mmdefect.radiography.expected import expected_attenuation
 from mmdefect.radiography.pose import find_pose
+from mmdefect.radiography.shape import ShapeOptions
 from mmdefect.radiography.solid import Solid
 from mmdefect.registration import Camera, Plane, Pose, Rig
 
-SHAPED = ("excess", "ratio")
-"""Quantities that need the part's shape: attenuation less the expected, or over it."""
 _LEAST_EXPECTED = 0.02
-
-
-@dataclass(frozen=True)
-class ShapeOptions:
-    """What a card says of the shape that a radiograph is held against.
-
-    Parameters
-    ----------
-    quantity : {"excess", "ratio"}
-    cad : Path, optional
-        Closed mesh of the part, in the rig's frame, mm.
-    fittings : Path, optional
-        Closed mesh of what is of another material in it.
-    surface : str
-        Instead of `cad`: the scanner that sees the part's front.
-    back : float, mm
-        With `surface`: how far behind the rig's nominal plane the part's flat back lies.
-    blur : float, px, optional
-        Of the panel; found from each radiograph when left out.
-    align : bool
-        With `cad`: whether the part's place is found from each radiograph.
-    """
-
-    quantity: str
-    cad: Path | None = None
-    fittings: Path | None = None
-    surface: str = ""
-    back: float = 0.0
-    blur: float | None = None
-    align: bool = True
 
 
 class Normaliser:

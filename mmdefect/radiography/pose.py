@@ -22,8 +22,9 @@ _LEVELS = ((4, 1.5, 3), (2, 1.2, 3))
 _STEPS = np.array([0.2, 0.2, 0.2, 0.004, 0.004, 0.004])
 _ALLOWED = np.array([1.0, 1.0, 0.2, 0.02, 0.02, 0.02])
 """Of a fixture: mm, and rad about the part's middle; one standard deviation."""
-_HUBER = 3.0
-_ALIKE = 100.0
+_HUBER = 2.0
+_ALIKE = 10.0
+"""Pixels that err alike, by what the law does not know: so much weaker speaks the picture."""
 
 
 def moved(numbers: NDArray[np.float64], middle: NDArray[np.float64]) -> Pose:
@@ -122,7 +123,8 @@ def _step(
 
     def smooth(picture: NDArray[np.float64]) -> NDArray[np.float64]:
         spread: NDArray[np.float64] = ndimage.gaussian_filter(np.where(known, picture, 0.0), sigma)
-        return spread / share
+        evened: NDArray[np.float64] = spread / share
+        return evened
 
     columns = []
     for axis, step in enumerate(_STEPS):
@@ -145,7 +147,7 @@ def _step(
     normal = (basis * weights[:, None]).T @ basis + np.diag(held)
     right = (basis * weights[:, None]).T @ target
     right[:6] -= held[:6] * numbers
-    return np.asarray(np.linalg.solve(normal, right))[:6]
+    return np.linalg.solve(normal, right)[:6].astype(np.float64)
 
 
 def _plain(shape: tuple[int, ...]) -> list[NDArray[np.float64]]:

@@ -5,6 +5,7 @@ an edge may be told of one crossing twice or not at all; it is sent again a hair
 that does not help its length is not known.
 """
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,7 @@ class Solid:
     """
 
     def __init__(self, vertices: Any, triangles: Any, name: str = "the part's mesh") -> None:
-        import open3d
-
+        open3d = _open3d()
         self.name = name
         self.middle = np.asarray(vertices, dtype=np.float64).reshape(-1, 3).mean(axis=0)
         self._tensor = open3d.core.Tensor
@@ -67,8 +67,7 @@ class Solid:
                 f"{option} is '{path}', but an STL, PLY or OBJ file of at most {_LARGEST} bytes "
                 "was promised; correct the card"
             )
-        import open3d
-
+        open3d = _open3d()
         with open3d.utility.VerbosityContextManager(open3d.utility.VerbosityLevel.Error):
             mesh = open3d.io.read_triangle_mesh(path)
         if not mesh.has_triangles():
@@ -130,7 +129,18 @@ class Solid:
         count = np.bincount(ray, minlength=len(rays))
         starts = np.concatenate([[0], np.cumsum(count)[:-1]])
         leaving = (np.arange(len(ray)) - starts[ray]) % 2 * 2 - 1
-        sums = np.bincount(ray, leaving * distance, len(rays))
-        odd = count % 2 == 1
+        sums = np.bincount(ray, leaving * distance, len(rays)).astype(np.float64)
+        odd: NDArray[np.bool_] = count % 2 == 1
         sums[odd] = 0.0
         return sums, odd
+
+
+def _open3d() -> Any:
+    """Import open3d, or say what it lacks."""
+    try:
+        return import_module("open3d")
+    except (ImportError, OSError) as error:
+        raise CardError(
+            f"a radiograph is held against a mesh by open3d, which cannot be imported ({error}); "
+            "install open3d and the system libraries it names, or leave cad out of the card"
+        ) from error
