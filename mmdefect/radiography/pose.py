@@ -17,8 +17,9 @@ from mmdefect.radiography.expected import expected_attenuation
 from mmdefect.radiography.solid import Solid
 from mmdefect.registration import Camera, Pose
 
-_LEVELS = ((4, 1.5, 3), (2, 1.2, 3))
-"""Pixels that are made one, their blur (px of these), and how often the place is mended."""
+_IN_PLANE, _ALL = (0, 1, 5), (0, 1, 2, 3, 4, 5)
+_LEVELS = ((4, 1.5, _IN_PLANE, 3), (2, 1.2, _IN_PLANE, 3), (2, 1.2, _ALL, 2))
+"""Pixels that are made one, their blur (px of these), the moves, and how often they are mended."""
 _STEPS = np.array([0.2, 0.2, 0.2, 0.004, 0.004, 0.004])
 _ALLOWED = np.array([1.0, 1.0, 0.2, 0.02, 0.02, 0.02])
 """Of a fixture: mm, and rad about the part's middle; one standard deviation."""
@@ -74,10 +75,10 @@ def find_pose(measured: NDArray[np.float64], solids: Sequence[Solid], camera: Ca
     """
     middle = solids[0].middle
     numbers = np.zeros(6)
-    for binned, sigma, times in _LEVELS:
+    for binned, sigma, moves, times in _LEVELS:
         picture, panel = _coarse(measured, camera, binned)
         for _ in range(times):
-            numbers = numbers + _step(picture, solids, panel, numbers, middle, sigma)
+            numbers = numbers + _step(picture, solids, panel, numbers, middle, sigma, moves)
     return moved(numbers, middle)
 
 
@@ -113,6 +114,7 @@ def _step(
     numbers: NDArray[np.float64],
     middle: NDArray[np.float64],
     sigma: float,
+    moves: Sequence[int],
 ) -> NDArray[np.float64]:
     """Give one move (6,) that brings the expected nearer to the measured."""
     lengths = _lengths(solids, camera, moved(numbers, middle))
@@ -127,7 +129,8 @@ def _step(
         return evened
 
     columns = []
-    for axis, step in enumerate(_STEPS):
+    for axis in moves:
+        step = _STEPS[axis]
         aside = np.zeros(6)
         aside[axis] = step
         sides = [_lengths(solids, camera, moved(numbers + s * aside, middle)) for s in (1, -1)]
@@ -141,13 +144,15 @@ def _step(
     basis, target = np.stack(columns, axis=1), smooth(left)[known]
     spread = max(1.4826 * float(np.median(np.abs(target))), 1e-6)
     weights = np.minimum(1.0, _HUBER * spread / np.maximum(np.abs(target), 1e-12))
-    held = np.zeros(basis.shape[1])
-    held[:6] = (spread / _ALLOWED) ** 2 * len(target) / _ALIKE
-    held[6:] = 1e-9 * len(target)
+    count, chosen = len(moves), list(moves)
+    held = np.full(basis.shape[1], 1e-9 * len(target))
+    held[:count] = (spread / _ALLOWED[chosen]) ** 2 * len(target) / _ALIKE
     normal = (basis * weights[:, None]).T @ basis + np.diag(held)
     right = (basis * weights[:, None]).T @ target
-    right[:6] -= held[:6] * numbers
-    return np.linalg.solve(normal, right)[:6].astype(np.float64)
+    right[:count] -= held[:count] * numbers[chosen]
+    move = np.zeros(6)
+    move[chosen] = np.linalg.solve(normal, right)[:count]
+    return move
 
 
 def _plain(shape: tuple[int, ...]) -> list[NDArray[np.float64]]:
