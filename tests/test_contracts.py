@@ -30,7 +30,7 @@ READERS = [  # of one file a frame; the others are tested with frames of their o
     name for name in names("sensors") if ".npy" in load("sensors", name).suffixes
 ]
 DESCRIBED = {"fpfh": {"points"}, "surface": {"points"}}  # the others describe every modality
-UNTRAINED = [name for name in names("features") if name != "timm"]  # timm takes weights
+UNTRAINED = [name for name in names("features") if name not in ("timm", "deviation")]  # take files
 
 
 def members(kind: str) -> set[str]:
