@@ -32,7 +32,9 @@ class SensorAdapter(Protocol):
 
     An adapter some of whose options are files (a flat field, a mask of bad pixels) names those
     options in a class attribute ``files``: paths below the data set's folder are handed to it
-    resolved, and their content becomes part of the manifest.
+    resolved, and their content becomes part of the manifest. One whose frames are to be held
+    against the part's shape, which needs the rig, says how in an attribute ``shape``
+    (``mmdefect.radiography.shape.ShapeOptions`` or None).
     """
 
     modality: str

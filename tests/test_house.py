@@ -63,6 +63,7 @@ FLOORS = {
     "flir": 5,
     "miniature": 5,
     "published": 5,
+    "radiography": 5,
     "rigging": 5,
     "store": 5,
     "structured": 5,
