@@ -4,6 +4,7 @@ Every pixel of a frame is the mean of 3 x 3 rays that meet the target's plane, b
 nothing is warped or resampled, so edges lie where the camera's equations put them.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -183,6 +184,23 @@ def decoded(
     shade = ndimage.gaussian_filter(reflectance(target, x, y), 0.7)
     found[~(sheet & inside & (shade > floor))] = np.nan
     return np.moveaxis(found, -1, 0)
+
+
+def lit(
+    target: Target, camera: Camera, projector: Camera, pose: Pose, rng: np.random.Generator,
+    patterns: Iterable[np.ndarray], *, noise: float = 1.0,
+) -> Iterator[np.ndarray]:  # fmt: skip
+    """Frames (y, x), uint8, of a target on which a projector shows one pattern after another."""
+    rows, columns = np.mgrid[: camera.height, : camera.width].astype(float)
+    x, y = places(camera, pose, rows, columns)
+    points = onto(pose, np.stack([x, y, np.zeros_like(x)], axis=-1))
+    column, row = np.moveaxis(projector.project(points), -1, 0)
+    shade = render(target, camera, pose, rng, Look(bright=255.0, dark=15.0, noise=0.0)) / 255.0
+    for pattern in patterns:
+        soft = ndimage.gaussian_filter(pattern.astype(float), 0.6)
+        light = ndimage.map_coordinates(soft, [row, column], order=1, mode="constant", cval=0.0)
+        grey = shade * (8 + 0.8 * light) + rng.normal(0, noise, shade.shape)
+        yield np.clip(np.rint(grey), 0, 255).astype(np.uint8)
 
 
 def sightings(

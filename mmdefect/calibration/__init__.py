@@ -7,6 +7,7 @@ say enough are refused.
 * ``target`` describes a target, ``drawing`` prints it, ``sighting`` finds it in frames.
 * ``intrinsics`` solves one camera, ``rig`` several together, all by ``_bundle``; ``projector``
   reads a projector's picture of the target in a camera's.
+* ``motion`` ties a robot's hand or a turntable to the rig.
 * ``check`` tells whether a rig still holds; ``folder`` does either on files, ``report`` tells it.
 """
 
@@ -14,6 +15,8 @@ from mmdefect.calibration.check import RigCheck, check_rig
 from mmdefect.calibration.drawing import write_target
 from mmdefect.calibration.folder import calibrate_folder, check_folder, write_fit
 from mmdefect.calibration.intrinsics import CameraFit, Outlier, calibrate_camera
+from mmdefect.calibration.motion import Motion, calibrate_motion, turned
+from mmdefect.calibration.motion_file import read_motion
 from mmdefect.calibration.projector import projector_sighting
 from mmdefect.calibration.report import check_rows, check_text, fit_rows, fit_text
 from mmdefect.calibration.rig import RigFit, SensorFit, calibrate_rig
@@ -22,6 +25,7 @@ from mmdefect.calibration.target import Target, read_target, target_text
 
 __all__ = [
     "CameraFit",
+    "Motion",
     "Outlier",
     "RigCheck",
     "RigFit",
@@ -30,6 +34,7 @@ __all__ = [
     "Target",
     "calibrate_camera",
     "calibrate_folder",
+    "calibrate_motion",
     "calibrate_rig",
     "check_folder",
     "check_rig",
@@ -38,10 +43,12 @@ __all__ = [
     "fit_rows",
     "fit_text",
     "projector_sighting",
+    "read_motion",
     "read_target",
     "sight",
     "sight_file",
     "target_text",
+    "turned",
     "write_fit",
     "write_target",
 ]

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mmdefect.calibration._blocks import block_of, free_numbers, typical
-from mmdefect.calibration._bundle import Array, Block, Solution, State, project, solve
-from mmdefect.calibration._graph import agreed
+from mmdefect.calibration._bundle import Block, Solution, State, project, solve
+from mmdefect.calibration._given import bundled, inner_of
 from mmdefect.calibration._opencv import opencv
-from mmdefect.calibration.rig import Views, turned_over
+from mmdefect.calibration.rig import Views
 from mmdefect.calibration.sighting import Sighting
 from mmdefect.calibration.target import Target
 from mmdefect.errors import CalibrationError
@@ -103,30 +103,26 @@ def check_rig(rig: Rig, views: Views, target: Target, *, limit: float | None = N
     """
     views = {name: seen for name, seen in views.items() if seen}
     _known(rig, views)
-    straight = {
-        name: {view: straightened(one, rig.cameras[name]) for view, one in seen.items()}
-        for name, seen in views.items()
+    bundle = bundled(rig, views, target)
+    names, blocks, state = bundle.names, bundle.blocks, bundle.state
+    alone = {
+        name: _alone(bundle.straight[name], bundle.poses[name], rig.cameras[name], target)
+        for name in names
     }
-    poses = {
-        name: {view: posed(one, rig.cameras[name], target) for view, one in seen.items()}
-        for name, seen in straight.items()
-    }
-    names = sorted(straight, key=lambda name: name != rig.reference)
-    placed = {name: rig.cameras[name].pose for name in names}
-    alone = {name: _alone(straight[name], poses[name], rig.cameras[name], target) for name in names}
-    blocks, state = _together(straight, poses, placed, rig, target)
     held = [(2, False, False)] * len(names)
-    count = len(state.board_turns)
+    count = len(bundle.views)
     together = solve(blocks, state, free_numbers(held, count))
     loose = [(2, False, number > 0) for number in range(len(names))]
     bumps = _bumps(blocks, solve(blocks, together.state, free_numbers(loose, count)), together)
     found = {}
     for number, name in enumerate(names):
-        floor = float(np.median([_floor(block_of(o, target)) for o in straight[name].values()]))
+        floor = float(
+            np.median([_floor(block_of(o, target)) for o in bundle.straight[name].values()])
+        )
         most = limit if limit is not None else max(_TIMES * floor, _LEAST_LIMIT)
         own = _of(together, blocks, number)
         found[name] = SensorCheck(
-            len(straight[name]), floor, alone[name], own, most, bumps[number],
+            len(bundle.straight[name]), floor, alone[name], own, most, bumps[number],
             alone[name] <= most, alone[name] > most or own <= most,
         )  # fmt: skip
     return RigCheck(found, tuple(name for name in rig.cameras if name not in found))
@@ -151,70 +147,13 @@ def _known(rig: Rig, views: Views) -> None:
                 raise CalibrationError(f"{name}: {view}: {refused}")
 
 
-def straightened(sighting: Sighting, camera: Camera) -> Sighting:
-    """Straighten a sighting by a camera's lens, whatever its model.
-
-    Parameters
-    ----------
-    sighting : Sighting
-    camera : Camera
-
-    Returns
-    -------
-    Sighting
-        As a camera without distortion would see it; without points beyond the model's reach.
-    """
-    focal, shift = np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy])
-    bent = (sighting.pixels - shift) / focal
-    pixels = np.stack(camera.lens.undistort(bent[:, 0], bent[:, 1]), axis=1) * focal + shift
-    known = np.isfinite(pixels).all(1)
-    return replace(sighting, numbers=sighting.numbers[known], pixels=pixels[known])
-
-
-def posed(sighting: Sighting, camera: Camera, target: Target) -> Pose:
-    """Find the target's pose in a camera's frame from one straightened sighting.
-
-    Parameters
-    ----------
-    sighting : Sighting
-    camera : Camera
-    target : Target
-
-    Returns
-    -------
-    Pose
-
-    Raises
-    ------
-    CalibrationError
-        When there is none.
-    """
-    cv2 = opencv()
-    matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1.0]])
-    points = target.points[sighting.numbers]
-    there, turn, shift = cv2.solvePnP(
-        points, sighting.pixels, matrix, None, flags=cv2.SOLVEPNP_IPPE
-    )
-    if not there:
-        raise CalibrationError(
-            "no pose of the target explains a view; is the target's description right?"
-        )
-    turn, shift = cv2.solvePnPRefineLM(points, sighting.pixels, matrix, None, turn, shift)
-    return Pose(cv2.Rodrigues(turn)[0], shift.ravel())
-
-
-def _inner(camera: Camera) -> Array:
-    """Give a camera's numbers (9,) without its lens."""
-    return np.array([camera.fx, camera.fy, camera.cx, camera.cy, 0, 0, 0, 0, 0.0])
-
-
 def _alone(
     seen: Mapping[str, Sighting], poses: Mapping[str, Pose], camera: Camera, target: Target
 ) -> float:
     """Give the typical error of a camera whose every view may have its own pose, px."""
     blocks = [block_of(one, target, 0, number) for number, one in enumerate(seen.values())]
     state = State(
-        _inner(camera)[None],
+        inner_of(camera)[None],
         np.eye(3)[None],
         np.zeros((1, 3)),
         np.stack([pose.rotation for pose in poses.values()]),
@@ -222,28 +161,6 @@ def _alone(
     )
     solution = solve(blocks, state, free_numbers([(2, False, False)], len(blocks)))
     return _of(solution, blocks, 0)
-
-
-def _together(
-    seen: Views, poses: Mapping[str, Mapping[str, Pose]], placed: Mapping[str, Pose], rig: Rig,
-    target: Target,
-) -> tuple[list[Block], State]:  # fmt: skip
-    """Make one bundle of all cameras, where the rig's file says they stand."""
-    blocks, boards = [], []
-    for number, view in enumerate(sorted({view for one in seen.values() for view in one})):
-        told = agreed({n: poses[n][view] for n in placed if view in poses[n]}, placed, target)
-        boards.append(told.board)
-        for name, turned in told.turned.items():
-            one = turned_over(seen[name][view], target, turned)
-            blocks.append(block_of(one, target, list(placed).index(name), number))
-    state = State(
-        np.stack([_inner(rig.cameras[name]) for name in placed]),
-        np.stack([pose.rotation for pose in placed.values()]),
-        np.stack([pose.translation for pose in placed.values()]),
-        np.stack([board.rotation for board in boards]),
-        np.stack([board.translation for board in boards]),
-    )
-    return blocks, state
 
 
 def _of(solution: Solution, blocks: list[Block], camera: int) -> float:

@@ -1,4 +1,4 @@
-"""Rigs from folders: one folder a camera, in it one frame a view.
+"""Rigs from folders: one folder a camera, in it one frame or one stack of patterns a view.
 
 ::
 
@@ -6,8 +6,11 @@
       target.toml
       rgb/        01.png 02.png …
       infrared/   01.tiff 02.tiff …
+      points/     01/stack.toml + frames  02/…      a camera before which a projector works
+      motion.toml                                   a robot's or a turntable's poses
 
-Files of one name are one view.
+Files and stacks of one name are one view. A stack's white frame shows the target, and its patterns
+calibrate the projector as one more camera. What moves is tied to the rig at the end.
 """
 
 import os
@@ -16,22 +19,28 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from mmdefect.calibration._given import bundled
 from mmdefect.calibration.check import RigCheck, check_rig
 from mmdefect.calibration.intrinsics import calibrate_camera
+from mmdefect.calibration.motion import calibrate_motion
+from mmdefect.calibration.motion_file import read_motion
 from mmdefect.calibration.report import as_json, fit_rows, fit_text
-from mmdefect.calibration.rig import RigFit, join
+from mmdefect.calibration.rig import RigFit, Views, join
 from mmdefect.calibration.sighting import Sighting, sight_file
+from mmdefect.calibration.stacks import projector_views, sight_stack
 from mmdefect.calibration.target import Target, read_target
 from mmdefect.errors import CalibrationError
-from mmdefect.registration import Rig, read_rig, rig_text
+from mmdefect.registration import Camera, Pose, Rig, read_rig, rig_text
+from mmdefect.structured.stack import DESCRIPTION
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".npy")
 """Of frames."""
+MOTION = "motion.toml"
 
 
 def calibrate_folder(
     folder: str | Path, target: Target | str | Path, *, out: str | Path | None = None,
-    reference: str | None = None, overwrite: bool = False,
+    reference: str | None = None, overwrite: bool = False, projector: str = "projector",
 ) -> RigFit:  # fmt: skip
     """Calibrate a rig from a folder of views.
 
@@ -47,6 +56,8 @@ def calibrate_folder(
         The camera whose frame is the rig's; the first by name when left out.
     overwrite : bool
         Whether an existing rig file may be replaced.
+    projector : str
+        The name of the projector that stacks show.
 
     Returns
     -------
@@ -66,15 +77,28 @@ def calibrate_folder(
         raise CalibrationError(
             f"the rig file '{path}' exists; name another, or say that it may be overwritten"
         )
-    seen, unseen = _sightings(_frames(Path(folder)), target)
+    frames = _frames(Path(folder))
+    seen, unseen = _sightings(frames, target)
     chosen = reference or next(iter(seen))
     if chosen not in seen:
         raise CalibrationError(
             f"the reference {chosen!r} has no folder; there are: {', '.join(seen)}"
         )
     fits = {camera: calibrate_camera(views, target, name=camera) for camera, views in seen.items()}
+    cameras = {name: fit.camera for name, fit in fits.items()}
+    poses = {name: fit.poses for name, fit in fits.items()}
+    lit = _projected(frames, seen, cameras, poses, target, projector)
+    for name, views in lit.items():
+        seen[name] = views
+        fits[name] = calibrate_camera(views, target, name=name)
     name = path.stem if path is not None else Path(folder).resolve().name
     fit = replace(join(fits, seen, target, chosen, name), unseen=unseen)
+    moves = Path(folder) / MOTION
+    if moves.exists():
+        kind, given = read_motion(moves)
+        fit = replace(
+            fit, motion=calibrate_motion(fit.rig, _fitting(seen, fit), target, given, kind)
+        )
     if path is not None:
         write_fit(fit, path)
     return fit
@@ -82,7 +106,7 @@ def calibrate_folder(
 
 def check_folder(
     folder: str | Path, target: Target | str | Path, rig: Rig | str | Path,
-    *, limit: float | None = None,
+    *, limit: float | None = None, projector: str = "projector",
 ) -> RigCheck:  # fmt: skip
     """Check a rig on a folder of new views.
 
@@ -94,6 +118,8 @@ def check_folder(
     rig : Rig, str or Path
     limit : float, px, optional
         As for ``check_rig``.
+    projector : str
+        The name of the projector that stacks show.
 
     Returns
     -------
@@ -110,8 +136,39 @@ def check_folder(
     """
     target = target if isinstance(target, Target) else read_target(target)
     rig = rig if isinstance(rig, Rig) else read_rig(rig)
-    seen, _ = _sightings(_frames(Path(folder)), target)
+    frames = _frames(Path(folder))
+    seen, _ = _sightings(frames, target)
+    known = {name: views for name, views in seen.items() if name in rig.cameras and views}
+    poses = bundled(rig, known, target).poses if known and projector in rig.cameras else {}
+    seen |= _projected(frames, seen, rig.cameras, poses, target, projector)
     return check_rig(rig, seen, target, limit=limit)
+
+
+def _projected(
+    frames: Mapping[str, Mapping[str, Path]], seen: Views, cameras: Mapping[str, Camera],
+    poses: Mapping[str, Mapping[str, Pose]], target: Target, projector: str,
+) -> dict[str, dict[str, Sighting]]:  # fmt: skip
+    """Find the projector's sightings, by its name, where there are stacks."""
+    stacks = {
+        camera: {view: path for view, path in views.items() if path.is_dir()}
+        for camera, views in frames.items()
+    }
+    if not any(stacks.values()):
+        return {}
+    if projector in frames:
+        raise CalibrationError(
+            f"{projector!r} is a camera's folder and the projector's name; rename one of them"
+        )
+    views = projector_views(stacks, seen, cameras, poses, target)
+    return {projector: views} if views else {}
+
+
+def _fitting(seen: Views, fit: RigFit) -> dict[str, dict[str, Sighting]]:
+    """Keep the sightings that were no outliers."""
+    return {
+        camera: {view: one for view, one in views.items() if view in fit.sensors[camera].errors}
+        for camera, views in seen.items()
+    }
 
 
 def write_fit(fit: RigFit, path: Path) -> None:
@@ -158,13 +215,17 @@ def _frames(folder: Path) -> dict[str, dict[str, Path]]:
     for camera in sorted(one for one in folder.iterdir() if one.is_dir()):
         views: dict[str, Path] = {}
         for path in sorted(camera.iterdir()):
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-                if path.stem in views:
-                    raise CalibrationError(
-                        f"{camera.name}: '{path.name}' and '{views[path.stem].name}' are one view "
-                        "twice; keep one of them"
-                    )
-                views[path.stem] = path
+            view = path.name if (path / DESCRIPTION).is_file() else path.stem
+            if path.name.startswith(".") or not (
+                view == path.name or path.suffix.lower() in SUFFIXES
+            ):
+                continue
+            if view in views:
+                raise CalibrationError(
+                    f"{camera.name}: '{path.name}' and '{views[view].name}' are one view twice; "
+                    "keep one of them"
+                )
+            views[view] = path
         if views:
             found[camera.name] = views
     if not found:
@@ -182,7 +243,10 @@ def _sightings(
     seen: dict[str, dict[str, Sighting]] = {}
     unseen = {}
     for camera, views in frames.items():
-        every = {view: sight_file(path, target) for view, path in views.items()}
+        every = {
+            view: (sight_stack if path.is_dir() else sight_file)(path, target)
+            for view, path in views.items()
+        }
         seen[camera] = {view: one for view, one in every.items() if one is not None}
         unseen[camera] = tuple(view for view, one in every.items() if one is None)
     return seen, unseen

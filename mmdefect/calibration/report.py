@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from mmdefect.calibration.check import RigCheck
+from mmdefect.calibration.intrinsics import Outlier
+from mmdefect.calibration.motion import Motion
 from mmdefect.calibration.rig import RigFit, SensorFit
-from mmdefect.registration import BrownConrady, Camera
+from mmdefect.registration import BrownConrady, Camera, Pose
 
 _INNER = ("fx", "fy", "cx", "cy", "k1", "k2", "p1", "p2", "k3")
 _LEAST_COVERAGE = 0.6
@@ -38,19 +40,66 @@ def fit_rows(fit: RigFit) -> dict[str, Any]:
             for name, sensor in fit.sensors.items()
         },
         "shared_views": [{"cameras": list(pair), "views": n} for pair, n in fit.shared.items()],
-        "outliers": [
-            {
-                "camera": outlier.camera,
-                "view": outlier.view,
-                "error_px": _number(outlier.error),
-                "usual_px": _number(outlier.usual),
-                "reason": outlier.reason,
-            }
-            for outlier in fit.outliers
-        ],
+        "outliers": _outlier_rows(fit.outliers),
+        "motion": _motion_rows(fit.motion) if fit.motion else None,
         "not_found": {name: list(views) for name, views in fit.unseen.items()},
         "warnings": warnings_of(fit),
     }
+
+
+def _outlier_rows(outliers: Sequence[Outlier]) -> list[dict[str, Any]]:
+    """Give the views that do not fit."""
+    return [
+        {
+            "camera": outlier.camera,
+            "view": outlier.view,
+            "error_px": _number(outlier.error),
+            "usual_px": _number(outlier.usual),
+            "reason": outlier.reason,
+        }
+        for outlier in outliers
+    ]
+
+
+def _motion_rows(motion: Motion) -> dict[str, Any]:
+    """Give what a robot or a turntable has to do with the rig."""
+    point, direction = motion.axis
+    turntable = {"point_mm": point.tolist(), "direction": direction.tolist()}
+    return {
+        "kind": motion.kind,
+        "mount": _pose_rows(motion.mount),
+        "still": _pose_rows(motion.still),
+        "axis": turntable if motion.kind == "turntable" else None,
+        "standard_deviations": [_number(value) for value in motion.deviations],
+        "rms_px": _number(motion.rms),
+        "views": {view: {"mm": mm, "degrees": deg} for view, (mm, deg) in motion.errors.items()},
+        "outliers": _outlier_rows(motion.outliers),
+    }
+
+
+def _pose_rows(pose: Pose) -> dict[str, Any]:
+    """Give a pose as rows."""
+    return {"rotation": pose.rotation.tolist(), "translation_mm": pose.translation.tolist()}
+
+
+def _motion_lines(motion: Motion) -> list[str]:
+    """Write what a robot or a turntable has to do with the rig."""
+    off = np.array(list(motion.errors.values()))
+    lines = ["", f"## Motion: {motion.kind}", ""]
+    if motion.kind == "turntable":
+        (x, y, z), (u, v, w) = motion.axis
+        lines.append(
+            f"Axis through ({x:.3f}, {y:.3f}, {z:.3f}) mm along ({u:.6f}, {v:.6f}, {w:.6f})."
+        )
+    else:
+        (x, y, z), (a, b, c) = motion.mount.translation, motion.deviations[3:6]
+        lines.append(f"Mount at ({x:.3f}, {y:.3f}, {z:.3f}) mm, ± ({a:.3f}, {b:.3f}, {c:.3f}) mm.")
+    lines.append(
+        f"In {len(off)} views the target is {off[:, 0].mean():.3f} mm and {off[:, 1].mean():.3f}° "
+        f"from where the motion says, on average; {motion.rms:.3f} px rms."
+    )
+    left_out = ", ".join(f"{o.view} ({o.error:.2f} px)" for o in motion.outliers)
+    return [*lines, *([f"Left out: {left_out}."] if left_out else [])]
 
 
 def _sensor_rows(sensor: SensorFit, camera: Camera) -> dict[str, Any]:
@@ -160,6 +209,7 @@ def fit_text(fit: RigFit) -> str:
     for name, views in fit.unseen.items():
         if views:
             lines += ["", f"{name}: the target was not found in {', '.join(views)}."]
+    lines += _motion_lines(fit.motion) if fit.motion else []
     said = warnings_of(fit)
     lines += ["", "## Warnings", "", *(f"* {one}" for one in said)] if said else []
     return "\n".join(lines) + "\n"

@@ -10,6 +10,7 @@ between the exposures, or files were paired wrongly. Only the bundle can tell.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from mmdefect.calibration.sighting import Sighting
 from mmdefect.calibration.target import Target
 from mmdefect.errors import CalibrationError
 from mmdefect.registration import Pose, Rig
+
+if TYPE_CHECKING:
+    from mmdefect.calibration.motion import Motion
 
 Views = Mapping[str, Mapping[str, Sighting]]
 _MOST_LOST = 1 / 3
@@ -83,6 +87,8 @@ class RigFit:
         How many views two cameras share.
     unseen : dict of str to tuple of str
         By camera, the views in which the target was not found.
+    motion : Motion, optional
+        Of a robot's hand or a turntable.
     """
 
     rig: Rig
@@ -92,6 +98,7 @@ class RigFit:
     outliers: tuple[Outlier, ...]
     shared: Mapping[tuple[str, str], int]
     unseen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    motion: "Motion | None" = None
 
 
 def calibrate_rig(
