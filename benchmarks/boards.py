@@ -4,13 +4,16 @@ Every pixel of a frame is the mean of 3 x 3 rays that meet the target's plane, b
 nothing is warped or resampled, so edges lie where the camera's equations put them.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from mmdefect.calibration._bundle import Block, State, project
 from mmdefect.calibration.drawing import reflectance
+from mmdefect.calibration.sighting import Sighting
 from mmdefect.calibration.target import Target
 from mmdefect.registration import BrownConrady, Camera, Pose
 
@@ -181,3 +184,58 @@ def decoded(
     shade = ndimage.gaussian_filter(reflectance(target, x, y), 0.7)
     found[~(sheet & inside & (shade > floor))] = np.nan
     return np.moveaxis(found, -1, 0)
+
+
+def lit(
+    target: Target, camera: Camera, projector: Camera, pose: Pose, rng: np.random.Generator,
+    patterns: Iterable[np.ndarray], *, noise: float = 1.0,
+) -> Iterator[np.ndarray]:  # fmt: skip
+    """Frames (y, x), uint8, of a target on which a projector shows one pattern after another."""
+    rows, columns = np.mgrid[: camera.height, : camera.width].astype(float)
+    x, y = places(camera, pose, rows, columns)
+    points = onto(pose, np.stack([x, y, np.zeros_like(x)], axis=-1))
+    column, row = np.moveaxis(projector.project(points), -1, 0)
+    shade = render(target, camera, pose, rng, Look(bright=255.0, dark=15.0, noise=0.0)) / 255.0
+    for pattern in patterns:
+        soft = ndimage.gaussian_filter(pattern.astype(float), 0.6)
+        light = ndimage.map_coordinates(soft, [row, column], order=1, mode="constant", cval=0.0)
+        grey = shade * (8 + 0.8 * light) + rng.normal(0, noise, shade.shape)
+        yield np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+
+
+def sightings(
+    camera: Camera,
+    poses: list[Pose],
+    rng: np.random.Generator,
+    *,
+    target: Target = CHARUCO,
+    noise: float = 0.05,
+) -> dict[str, Sighting]:
+    """What a planted camera would see of a target, with noise on every coordinate."""
+    found = {}
+    for number, pose in enumerate(poses):
+        radius = target.diameter / 2 * target.round
+        block = Block(0, 0, target.points, np.zeros((len(target.points), 2)), radius)
+        pixels, _ = project(block, state_of(camera, pose))
+        inside = ((pixels > 0) & (pixels < [camera.width - 1, camera.height - 1])).all(1)
+        if inside.sum() < 12:
+            continue
+        seen = pixels[inside] + rng.normal(0, noise, (inside.sum(), 2))
+        size = (camera.height, camera.width)
+        found[f"view{number:02d}"] = Sighting(np.flatnonzero(inside), seen, size)
+    return found
+
+
+def truth(camera: Camera) -> np.ndarray:
+    """The nine numbers of a planted camera."""
+    lens = camera.lens
+    focal = [camera.fx, camera.fy, camera.cx, camera.cy]
+    return np.array([*focal, lens.k1, lens.k2, lens.p1, lens.p2, lens.k3])
+
+
+def state_of(camera: Camera, pose: Pose) -> State:
+    """A bundle's state of one camera and one view."""
+    return State(
+        truth(camera)[None], camera.pose.rotation[None], camera.pose.translation[None],
+        pose.rotation[None], pose.translation[None],
+    )  # fmt: skip

@@ -155,6 +155,33 @@ def check_inflated(packed: bytes, promised: int) -> None:
         )
 
 
+def opaque(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Drop the last channel when it says that every pixel is opaque.
+
+    Parameters
+    ----------
+    pixels : ndarray (y, x, channel)
+        Grey or colour, the last channel being alpha.
+
+    Returns
+    -------
+    ndarray (y, x) or (y, x, channel)
+
+    Raises
+    ------
+    SensorError
+        When a pixel is transparent.
+    """
+    alpha = pixels[..., -1]
+    opaque = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "iu" else 1.0
+    if not (alpha == opaque).all():
+        raise SensorError(
+            f"is transparent in {int((alpha != opaque).sum())} pixels, but a frame is opaque; "
+            "mark pixels without a measurement by one value and name it as hole"
+        )
+    return pixels[..., 0] if pixels.shape[-1] == 2 else pixels[..., :-1]
+
+
 @contextmanager
 def silent_log(name: str) -> Iterator[None]:
     """Switch a library's log off: what is wrong with a file is said once, as an error.

@@ -19,8 +19,11 @@ from mmdefect.frames import read_mask
 from mmdefect.layout import BOXES, MASK, Slot
 
 TRAIN_SHARE = 0.7
+STACK = ".stack"
+"""Ends the name of a folder that is one frame: structured light's."""
 FRAME_SUFFIXES = frozenset(
-    ".bmp .dcm .dic .dicom .h5 .hdf5 .jpeg .jpg .npy .npz .pcd .ply .png .tif .tiff".split()
+    f"{STACK} .bmp .db3 .dcm .dic .dicom .h5 .hdf5 .jpeg .jpg .npy .npz .nxs .pcd .ply .png .tif "
+    ".tiff .zdf".split()
 )
 _LIST_SUFFIXES = frozenset({".csv", ".txt"})
 
@@ -201,6 +204,7 @@ def _slots(card: Card, root: Path, below: Path) -> Iterator[tuple[Path, Slot | N
             and os.path.realpath(os.path.join(folder, name)) not in walked
         )
         dotted = [name for name in folders if Path(name).suffix in FRAME_SUFFIXES]
+        folders[:] = [name for name in folders if Path(name).suffix != STACK]
         for name in sorted([*files, *dotted]):
             path = Path(folder) / name
             suffix = path.suffix.lower()

@@ -11,6 +11,7 @@ One root, so that a caller can catch everything this package means to say and no
     ├─ FeatureError       (ValueError)    a feature extractor, or its weights, cannot be had
     ├─ ModelError         (ValueError)    a model's folder is not as written
     ├─ JournalError       (ValueError)    a watcher's journal cannot be kept, or is not as written
+    ├─ AcquisitionError   (RuntimeError)  a camera, or its driver, does not do what was promised
     ├─ UnknownNameError   (LookupError)   no plug-in goes by this name
     └─ NotFittedError     (RuntimeError)  a detector was asked too early
 
@@ -53,6 +54,10 @@ class ModelError(MmdefectError, ValueError):
 
 class JournalError(MmdefectError, ValueError):
     """A watcher's journal cannot be kept, or is not as it was written."""
+
+
+class AcquisitionError(MmdefectError, RuntimeError):
+    """A camera, or what drives it, does not do what was promised."""
 
 
 class UnknownNameError(MmdefectError, LookupError):

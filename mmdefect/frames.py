@@ -10,18 +10,20 @@
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.arrays import MAX_BYTES, check_frame, read_npy, read_npz
+from mmdefect.arrays import MAX_BYTES, check_frame, opaque, read_npy, read_npz
+from mmdefect.bags import Packed, read_bag
 from mmdefect.clouds import read_cloud
 from mmdefect.dicom import read_dicom
 from mmdefect.errors import SensorError
 from mmdefect.hdf5 import read_hdf5
-from mmdefect.images import read_image, read_tiff
+from mmdefect.images import decode_image, read_image, read_tiff
 
 _PLAIN: dict[str, Callable[[Path, int], NDArray[Any]]] = {
     ".png": read_image,
@@ -44,8 +46,25 @@ _KEYED: dict[str, Callable[[Path, int, str | None, int | None], NDArray[Any]]] =
     ".h5": read_hdf5,
     ".hdf5": read_hdf5,
     ".nc": read_hdf5,
+    ".nxs": read_hdf5,
 }
 _MOST_CHANNELS = 4
+
+
+def _read_zdf(path: Path, max_bytes: int, key: str | None, frame: int | None) -> NDArray[Any]:
+    """Read a Zivid capture, which is netCDF-4; the alpha of its colours is no measurement."""
+    array = read_hdf5(path, max_bytes, key, frame)
+    colours = array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == 4
+    return opaque(array) if colours else array
+
+
+def _read_bag(path: Path, max_bytes: int, key: str | None, frame: int | None) -> NDArray[Any]:
+    """Read an image of a ROS 2 bag, packed or not."""
+    found = read_bag(path, max_bytes, key, frame)
+    return decode_image(BytesIO(found.body), max_bytes) if isinstance(found, Packed) else found
+
+
+_KEYED |= {".zdf": _read_zdf, ".db3": _read_bag}
 
 
 @contextmanager
@@ -75,12 +94,14 @@ def read_array(
     Parameters
     ----------
     path : Path
-        PNG, JPEG, BMP, TIFF, npy, npz, HDF5, netCDF-4, DICOM, PLY or PCD, by suffix.
+        PNG, JPEG, BMP, TIFF, npy, npz, HDF5, netCDF-4, Zivid, DICOM, PLY, PCD or a ROS 2 bag,
+        by suffix.
     key : str, optional
-        Name of the array in an npz, HDF5 or netCDF-4 file that holds several.
+        Name of the array in an npz, HDF5 or netCDF-4 file that holds several; a bag's topic.
     frame : int, optional
         Which frame of a file that holds several, counted from 0: a page of a TIFF, a frame of
-        DICOM, a place along the first of three or more axes of an array. Only that one is read.
+        DICOM, a message of a topic, a place along the first of three or more axes of an array.
+        Only that one is read.
     max_bytes : int
         Largest size that the file may declare, in bytes.
 

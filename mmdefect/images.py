@@ -19,7 +19,14 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.arrays import check_bytes, check_declared, check_frame, check_inflated, silent_log
+from mmdefect.arrays import (
+    check_bytes,
+    check_declared,
+    check_frame,
+    check_inflated,
+    opaque,
+    silent_log,
+)
 from mmdefect.errors import SensorError
 
 if TYPE_CHECKING:
@@ -123,7 +130,7 @@ def _pixels(image: "ImageFile", max_bytes: int) -> NDArray[Any]:
     shape = (image.height, image.width, len(layout.bands))
     check_declared(shape, np.dtype(layout.typestr), max_bytes)
     pixels = np.array(image if mode == image.mode else image.convert(mode))
-    return _without_alpha(pixels) if transparent else pixels
+    return opaque(pixels) if transparent else pixels
 
 
 def _deep_colour(image: "ImageFile", stream: IO[bytes], max_bytes: int) -> NDArray[Any]:
@@ -139,19 +146,7 @@ def _deep_colour(image: "ImageFile", stream: IO[bytes], max_bytes: int) -> NDArr
     again = _open(stream)
     again.tile = [tile._replace(args=f"{image.mode};16L") for tile in again.tile]
     pixels = high << 8 | np.array(again)
-    return _without_alpha(pixels) if image.mode == "RGBA" else pixels
-
-
-def _without_alpha(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Drop the last channel when it says that every pixel is opaque."""
-    alpha = pixels[..., -1]
-    opaque = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "iu" else 1.0
-    if not (alpha == opaque).all():
-        raise SensorError(
-            f"is transparent in {int((alpha != opaque).sum())} pixels, but a frame is opaque; "
-            "mark pixels without a measurement by one value and name it as hole"
-        )
-    return pixels[..., 0] if pixels.shape[-1] == 2 else pixels[..., :-1]
+    return opaque(pixels) if image.mode == "RGBA" else pixels
 
 
 def read_tiff(path: Path, max_bytes: int, frame: int | None = None) -> NDArray[Any]:
@@ -180,6 +175,9 @@ def read_tiff(path: Path, max_bytes: int, frame: int | None = None) -> NDArray[A
     from tifffile import TiffFile
 
     with path.open("rb") as stream, silent_log("tifffile"), TiffFile(stream) as tiff:
+        count = _behind_one_page(tiff)
+        if count > 1:
+            return _unlisted(stream, tiff.pages[0].aspage(), (count, frame), max_bytes)
         pages = _pages(tiff) if frame is None else [_chosen_page(tiff, frame)]
         first = pages[0]
         if first.dtype is None or any(
@@ -212,6 +210,40 @@ def _pages(tiff: Any) -> list[Any]:
             "promised; name one by frame = N"
         )
     return [page for page in pages if not page.is_reduced] or pages
+
+
+def _behind_one_page(tiff: Any) -> int:
+    """Count the frames that a single page stands for, as in large stacks of ImageJ."""
+    pages = list(islice(tiff.pages, 2))
+    if len(pages) != 1:
+        return len(pages[:1])
+    if tiff.is_imagej:
+        return int((tiff.imagej_metadata or {}).get("images", 1))
+    told = (tiff.shaped_metadata or [{}])[0].get("shape") or (1,)
+    return int(math.prod(map(int, told)) // max(pages[0].aspage().size, 1))
+
+
+def _unlisted(
+    stream: IO[bytes], page: Any, chosen: tuple[int, int | None], max_bytes: int
+) -> NDArray[Any]:
+    """Read a frame that lies behind the one page, one after the other."""
+    count, frame = chosen
+    if frame is None:
+        raise SensorError(f"holds {count} frames, but one was promised; name one by frame = N")
+    check_frame(frame, count)
+    check_declared(page.shape, page.dtype, max_bytes)
+    stream.seek(0, 2)
+    last = page.dataoffsets[0] + count * page.nbytes
+    if page.compression != 1 or not page.is_contiguous or last > stream.tell():
+        raise SensorError(
+            f"holds {count} frames behind one page, of which the last ends at byte {last} of "
+            f"{stream.tell()}, but uncompressed frames were promised; save each in its own page"
+        )
+    stream.seek(page.dataoffsets[0] + frame * page.nbytes)
+    stored: NDArray[Any] = np.frombuffer(
+        stream.read(page.nbytes), page.dtype.newbyteorder(page.parent.byteorder)
+    )
+    return stored.reshape(page.shape)
 
 
 def _chosen_page(tiff: Any, frame: int) -> Any:
@@ -249,7 +281,7 @@ def _page(page: Any) -> NDArray[Any]:
     pixels: NDArray[Any] = page.asarray(maxworkers=1)
     if page.samplesperpixel > 1 and page.planarconfig == 2:
         pixels = np.moveaxis(pixels, 0, -1)
-    return _without_alpha(pixels) if set(page.extrasamples) & set(_ALPHA) else pixels
+    return opaque(pixels) if set(page.extrasamples) & set(_ALPHA) else pixels
 
 
 def _by_pillow(stream: IO[bytes], page: Any, max_bytes: int) -> NDArray[Any]:

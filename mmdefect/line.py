@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mmdefect.captures import FRAME_SUFFIXES, Capture, Refusal
+from mmdefect.captures import FRAME_SUFFIXES, STACK, Capture, Refusal
 from mmdefect.cards import Card
 from mmdefect.dataset import Dataset
 from mmdefect.errors import CardError, MmdefectError, ModelError
@@ -22,6 +22,7 @@ from mmdefect.layout import BOXES, MASK, Slot
 from mmdefect.marked import refer_all
 from mmdefect.model import Origin
 from mmdefect.records import record_of, region_rows
+from mmdefect.reliability import Reliability
 from mmdefect.truth import Truth
 
 Row = dict[str, Any]
@@ -101,8 +102,9 @@ class Finder:
         """Find the root that a path is to be read from, and the folder that holds its captures."""
         if not path.exists():
             raise CardError(f"'{path}' is not there; give a folder of captures, or a frame")
-        probes = [path] if path.is_file() else list(islice(_frames(path), _MOST_PROBES))
-        roots = [*([path] if path.is_dir() else []), *list(path.parents)[:_MOST_ABOVE]]
+        frame = path.is_file() or path.suffix == STACK
+        probes = [path] if frame else list(islice(_frames(path), _MOST_PROBES))
+        roots = [*([] if frame else [path]), *list(path.parents)[:_MOST_ABOVE]]
         found = [
             (root, probe.relative_to(root), slot)
             for root in roots
@@ -150,7 +152,8 @@ def without_truth(card: Card) -> Card:
 
 def _frames(folder: Path) -> Iterator[Path]:
     """Go through the files that could be frames."""
-    return (p for p in folder.rglob("*") if p.suffix.lower() in FRAME_SUFFIXES and p.is_file())
+    found = (p for p in folder.rglob("*") if p.suffix.lower() in FRAME_SUFFIXES)
+    return (p for p in found if p.is_file() or p.suffix == STACK)
 
 
 def inspect(model: Inspection | str | Path, paths: Iterable[str | Path]) -> Iterator[Row]:
@@ -195,7 +198,12 @@ def inspect(model: Inspection | str | Path, paths: Iterable[str | Path]) -> Iter
             yield {**judged(inspection, dataset, capture), "model": digest}
 
 
-def judged(inspection: Inspection, dataset: Dataset, capture: Capture) -> Row:
+def judged(
+    inspection: Inspection,
+    dataset: Dataset,
+    capture: Capture,
+    reliability: Reliability | None = None,
+) -> Row:
     """Judge one capture.
 
     Parameters
@@ -204,6 +212,8 @@ def judged(inspection: Inspection, dataset: Dataset, capture: Capture) -> Row:
     dataset : Dataset
         That reads it.
     capture : Capture
+    reliability : Reliability, optional
+        That watches the sensors of captures judged in their order.
 
     Returns
     -------
@@ -214,7 +224,7 @@ def judged(inspection: Inspection, dataset: Dataset, capture: Capture) -> Row:
     files = {name: str(path) for name, path in capture.frames.items()}
     try:
         scene = dataset.scene(capture)
-        prediction = inspection.predict(scene)
+        prediction = inspection.predict(scene, reliability)
     except MmdefectError as error:
         refusal = Refusal(capture.id, "", "", str(error))
         return {**unjudged(refusal, None), "verdict": "not_inspectable", "files": files}

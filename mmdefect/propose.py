@@ -39,6 +39,11 @@ WORDS = {
 }
 SPLITS = ("train", "calibration", "test")
 SENSORS = ("rgb", "points", "depth", "infrared", "xray")
+_TELLING = {
+    **dict.fromkeys((".pcd", ".ply", ".zdf"), "points"),
+    **dict.fromkeys((".dcm", ".dicom", ".dic", ".nxs"), "xray"),
+}
+"""Sensors whose files nobody else writes."""
 _MOST_FILES = 200_000
 _PLACED = 0.9
 
@@ -227,7 +232,8 @@ def _pattern(path: PurePosixPath, used: dict[str, set[str]]) -> tuple[str, str]:
     folder = "/".join(pieces)
     if not target and end:
         target = _role(end.strip("_-"))
-    target = target if target in (*SENSORS, "mask") else ("rgb" if told else "")
+    if target not in (*SENSORS, "mask"):
+        target = _TELLING.get(path.suffix.lower(), "rgb" if told else "")
     return target, f"{folder}/{stem}" if folder else stem
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from mmdefect.captures import Capture
+from mmdefect.captures import STACK, Capture
 
 _LIBRARIES = ("h5py", "numpy", "open3d", "scikit-learn", "timm", "torch", "xarray")
 
@@ -47,17 +47,16 @@ class Digests:
         self._known: dict[Path, str] = {}
 
     def of(self, path: Path) -> str | None:
-        """Hash a file's bytes.
+        """Hash a file's bytes, or the names and bytes of the files in a stack's folder.
 
         Returns
         -------
         str or None
             SHA-256, hexadecimal; None for what is no file, or none that may be read.
         """
-        if path not in self._known and path.is_file():
+        if path not in self._known and _there(path):
             try:
-                with path.open("rb") as file:
-                    self._known[path] = hashlib.file_digest(file, "sha256").hexdigest()
+                self._known[path] = _stack_digest(path) if path.is_dir() else _digest(path)
             except OSError:
                 return None
         return self._known.get(path)
@@ -78,9 +77,7 @@ class Digests:
             lies elsewhere goes by its name.
         """
         paths = {path for capture in captures for path in _files(capture)} | set(also)
-        lines = sorted(
-            f"{self._placed(path)} {self.of(path)}\n" for path in paths if path.is_file()
-        )
+        lines = sorted(f"{self._placed(path)} {self.of(path)}\n" for path in paths if _there(path))
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def _placed(self, path: Path) -> str:
@@ -128,6 +125,23 @@ class Digests:
             for name, path in capture.frames.items()
             if (digest := self.of(path)) is not None and digest in owners
         }
+
+
+def _there(path: Path) -> bool:
+    """Tell whether a path is a file, or a stack's folder."""
+    return path.is_file() or (path.suffix == STACK and path.is_dir())
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _stack_digest(folder: Path) -> str:
+    """Hash the sorted lines "path below the folder, hash of the bytes"."""
+    inside = sorted(path for path in folder.rglob("*") if path.is_file())
+    lines = [f"{path.relative_to(folder).as_posix()} {_digest(path)}\n" for path in inside]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _files(capture: Capture) -> list[Path]:

@@ -43,7 +43,7 @@ def names(kind: str) -> list[str]:
     The sensors this package reads:
 
     >>> names("sensors")
-    ['depth', 'infrared', 'points', 'rgb', 'xray']
+    ['depth', 'infrared', 'points', 'rgb', 'structured_light', 'xray']
     """
     if kind not in KINDS:
         raise UnknownNameError(f"no plug-ins of kind {kind!r}; there are: {', '.join(KINDS)}")

@@ -41,6 +41,29 @@ PROMISES = {
     "xray": Promise(("energy", "y", "x"), ("1", "relative"), None),
 }
 
+DERIVED = "per channel"
+"""The ``units`` of channels that each have a unit of their own: coordinate ``channel_unit``."""
+DERIVED_PROMISES = {"infrared": Promise(("channel", "y", "x"), (DERIVED,), None)}
+"""What is derived from a sequence of frames, by modality."""
+
+
+def promise_of(modality: str, unit: object) -> Promise:
+    """Tell what a measurement looks like.
+
+    Parameters
+    ----------
+    modality : str
+        One of ``PROMISES``.
+    unit : object
+        ``DERIVED`` asks for channels that were derived from a sequence.
+
+    Returns
+    -------
+    Promise
+    """
+    derived = DERIVED_PROMISES.get(modality) if unit == DERIVED else None
+    return derived or PROMISES[modality]
+
 
 def blank_frame(modality: str, unit: str, height: int, width: int) -> xr.DataArray:
     """Make the frame of a sensor that measured nothing.
@@ -59,7 +82,7 @@ def blank_frame(modality: str, unit: str, height: int, width: int) -> xr.DataArr
     DataArray (…, y, x), float32
         NaN everywhere; one channel where the modality leaves their number open.
     """
-    promise = PROMISES[modality]
+    promise = promise_of(modality, unit)
     leading = [len(promise.channels or "1")] if len(promise.dims) == 3 else []
     frame = xr.DataArray(
         np.full((*leading, height, width), np.nan, dtype=np.float32),
@@ -206,7 +229,7 @@ def _check_measurement(scene: xr.Dataset, name: str) -> None:
         raise SceneError(
             f"{name!r} has the modality {str(modality)!r}; there are: {', '.join(PROMISES)}"
         )
-    promise = PROMISES[modality]
+    promise = promise_of(modality, frame.attrs.get("units"))
     if frame.dims != promise.dims:
         raise SceneError(
             f"{name!r} has the dims {frame.dims}, but {promise.dims} was promised; transpose it"

@@ -17,7 +17,7 @@ from mmdefect.errors import CardError, SensorError
 from mmdefect.frames import naming, read_array
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-KEYED = (".npz", ".h5", ".hdf5", ".nc")
+KEYED = (".npz", ".h5", ".hdf5", ".nc", ".nxs", ".db3")
 ARRAYS = (".npy", *KEYED)
 MILLIMETRES = {"m": 1000.0, "cm": 10.0, "mm": 1.0, "um": 0.001, "relative": 1.0}
 """Length of each unit in mm; a relative length stays what it is."""

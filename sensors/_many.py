@@ -6,6 +6,8 @@ it. None is chosen silently: of a stack without a ``frame`` in the card no reade
 
 from mmdefect.errors import CardError
 
+SCANS = (".h5", ".hdf5", ".nxs", ".nc")
+ZIVID = ".zdf"
 DICOM = (".dcm", ".dicom", ".dic")
 _MOST_FRAMES = 1_000_000
 

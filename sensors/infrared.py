@@ -18,6 +18,7 @@ from mmdefect.errors import CardError, SensorError
 from mmdefect.flir import read_flir
 from mmdefect.flir.camera import check_scene_options
 from mmdefect.frames import naming, read_mask, single_channel
+from mmdefect.scene import DERIVED
 
 from ._frame import (
     ARRAYS,
@@ -32,6 +33,7 @@ from ._frame import (
     read_counts,
 )
 from ._many import check_frame
+from ._sequence import Derivation
 from ._uniformity import Uniformity
 
 __all__ = ["Infrared"]
@@ -71,6 +73,9 @@ class Infrared:
         Two-point correction: the frames of two blackbodies that fill the view, in counts.
     cold_temperature, hot_temperature : float, K, optional
         Of these.
+    sequence : mapping, optional
+        Files are sequences (time, y, x) from which channels are derived: ``method`` and what it
+        has to know, see ``docs/radiometry.md``. Each channel has a unit of its own.
     frame : int, optional
         Which frame of files that hold several, counted from 0.
 
@@ -100,6 +105,7 @@ class Infrared:
         hot: str | Path | None = None,
         cold_temperature: float | None = None,
         hot_temperature: float | None = None,
+        sequence: Mapping[str, Any] | None = None,
         frame: int | None = None,
     ) -> None:
         self._scale = check_scale(scale)
@@ -117,10 +123,15 @@ class Infrared:
         default = "K" if absolute else "relative"
         self._unit = check_unit(default if unit is None else unit, _KELVIN_AT_ZERO)
         self._scene = check_scene_options(scene)
-        self.unit_read = "relative" if self._unit == "relative" else "K"
-        self._bad: np.ndarray | None = None
-        if bad_pixels is not None:
-            self._bad = _read_bad(bad_pixels)
+        self._sequence = None if sequence is None else Derivation(sequence)
+        if self._sequence is not None and (self._flir or frame is not None):
+            raise CardError(
+                "sequence was given beside frame or format, but channels come from all frames of "
+                "a file; leave one or the other out"
+            )
+        self._kelvin = self._unit != "relative"
+        self.unit_read = DERIVED if sequence is not None else "K" if self._kelvin else "relative"
+        self._bad = None if bad_pixels is None else _read_bad(bad_pixels)
 
     def _check_alone(self, unit: str | None) -> None:
         """Refuse a second answer to what a count stands for."""
@@ -138,17 +149,19 @@ class Infrared:
             )
 
     def read(self, path: Path) -> xr.DataArray:
-        """Read a thermal frame.
+        """Read a thermal frame, or the channels of a sequence.
 
         Parameters
         ----------
         path : Path
-            An image or array (y, x); several channels are accepted when they are equal.
+            An image or array (y, x); several channels are accepted when they are equal. With
+            `sequence` pages or an array (time, y, x).
 
         Returns
         -------
-        DataArray (y, x), float32, K or relative
-            Temperature, or counts as scaled; NaN at holes and at 0 K or below.
+        DataArray (y, x) or (channel, y, x), float32, K or relative
+            Temperature, or counts as scaled; NaN at holes and at 0 K or below. Derived channels
+            have the coordinate ``channel_unit``, and are NaN where any frame is.
 
         Raises
         ------
@@ -156,32 +169,50 @@ class Infrared:
             When the file holds a false-colour picture, has another size than the mask of bad
             pixels or the frames of even scenes, or cannot be read.
         """
-        values = self._radiometric(path) if self._flir else self._scaled(path)
+        if self._flir:
+            thermogram = read_flir(path)
+            with naming(path):
+                return label(
+                    self._trusted(thermogram.kelvin(self._scene)), self.modality, self.unit_read
+                )
+        counts = read_counts(path, self.suffixes, self._key, self._frame)
+        with naming(path):
+            if self._sequence is not None:
+                return self._derived(counts)
+            return label(self._scaled(single_channel(counts)), self.modality, self.unit_read)
+
+    def _derived(self, counts: np.ndarray) -> xr.DataArray:
+        """Scale a sequence frame by frame, and derive its channels."""
+        assert self._sequence is not None
+        if counts.ndim != 3:
+            raise SensorError(
+                f"holds an array of shape {counts.shape}, but a sequence (time, y, x) was "
+                "promised; leave sequence out of the card, or record one"
+            )
+        stack = np.empty(counts.shape, dtype=np.float32)
+        for number, frame in enumerate(counts):
+            stack[number] = self._scaled(frame)
+        channels = self._sequence.channels(stack, "K" if self._kelvin else "relative")
+        return channels.assign_attrs(units=DERIVED, modality=self.modality)
+
+    def _scaled(self, counts: np.ndarray) -> np.ndarray:
+        """Scale counts (y, x), to K where they stand for a temperature."""
+        even = counts if self._uniformity is None else self._uniformity.evened(counts)
+        values = physical(even, self._scale, self._offset) + _KELVIN_AT_ZERO[self._unit]
+        values[self._holes(counts)] = np.nan
+        return self._trusted(values)
+
+    def _trusted(self, values: np.ndarray) -> np.ndarray:
+        """Take out, in place, what bad pixels say and what is no temperature."""
         if self._bad is not None:
             if self._bad.shape != values.shape:
                 raise SensorError(
-                    f"{path}: has {values.shape} rows and columns, but the mask of bad pixels "
+                    f"has {values.shape} rows and columns, but the mask of bad pixels "
                     f"{self._bad.shape}; give the mask of this camera"
                 )
             values[self._bad] = np.nan
-        if self.unit_read == "K":
+        if self._kelvin:
             values[values <= 0] = np.nan
-        return label(values, self.modality, self.unit_read)
-
-    def _radiometric(self, path: Path) -> np.ndarray:
-        """Read a radiometric JPEG (y, x), K."""
-        thermogram = read_flir(path)
-        with naming(path):
-            return thermogram.kelvin(self._scene)
-
-    def _scaled(self, path: Path) -> np.ndarray:
-        """Read counts and scale them, to K where they stand for a temperature."""
-        counts = read_counts(path, self.suffixes, self._key, self._frame)
-        with naming(path):
-            grey = single_channel(counts)
-            even = grey if self._uniformity is None else self._uniformity.evened(grey)
-        values = physical(even, self._scale, self._offset) + _KELVIN_AT_ZERO[self._unit]
-        values[self._holes(grey)] = np.nan
         return values
 
     def _holes(self, counts: np.ndarray) -> np.ndarray:

@@ -17,8 +17,10 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
+from mmdefect.arrays import MAX_BYTES
+from mmdefect.bags import read_bag_camera
 from mmdefect.errors import CardError, SensorError
-from mmdefect.frames import naming
+from mmdefect.frames import decoding, naming, single_channel
 
 from ._frame import (
     ARRAYS,
@@ -33,7 +35,8 @@ from ._frame import (
     physical,
     read_counts,
 )
-from ._many import check_frame
+from ._many import ZIVID, check_frame
+from ._pinhole import Pinhole, check_pinhole, pinhole_of
 
 __all__ = ["Points"]
 
@@ -60,6 +63,9 @@ class Points:
         Whether the coordinates are in the camera's axes, so that z at 0 or below is a hole.
     frame : int, optional
         Which frame of files that hold several, counted from 0.
+    fx, fy, cx, cy : float, px, optional
+        Focal lengths and centre of a depth camera: then files are depth maps (y, x), `scale` is
+        the depth of one count, and points are made of them. A ROS 2 bag tells its own.
 
     Raises
     ------
@@ -68,7 +74,7 @@ class Points:
     """
 
     modality = "points"
-    suffixes: tuple[str, ...] = (".tif", ".tiff", ".ply", ".pcd", *ARRAYS)
+    suffixes: tuple[str, ...] = (".png", ".tif", ".tiff", ".ply", ".pcd", ZIVID, *ARRAYS)
 
     def __init__(
         self,
@@ -79,11 +85,16 @@ class Points:
         shape: Sequence[int] | None = None,
         camera_frame: bool = True,
         frame: int | None = None,
+        fx: float | None = None,
+        fy: float | None = None,
+        cx: float | None = None,
+        cy: float | None = None,
     ) -> None:
         millimetres = MILLIMETRES[check_unit(unit, MILLIMETRES)]
         self._scale = check_scale(scale, positive=True) * millimetres
         self._key = check_key(key)
         self._frame = check_frame(frame)
+        self._pinhole = check_pinhole(fx, fy, cx, cy)
         checked_hole = check_hole(hole)
         self._hole = 0.0 if checked_hole is None else checked_hole
         self._shape = None if shape is None else _check_shape(shape)
@@ -96,7 +107,9 @@ class Points:
         Parameters
         ----------
         path : Path
-            An image or array (y, x, 3) or (3, y, x), or a list of points (point, 3), row by row.
+            An image or array (y, x, 3) or (3, y, x), or a list of points (point, 3), row by row;
+            a depth map (y, x) where its camera is known; of Zivid's files the cloud, unless a key
+            is given.
 
         Returns
         -------
@@ -108,15 +121,29 @@ class Points:
         SensorError
             When the file is no such cloud, or not of the promised shape.
         """
-        counts = read_counts(path, self.suffixes, self._key, self._frame)
+        path = Path(path)
+        key = "data/pointcloud" if path.suffix.lower() == ZIVID else None
+        counts = read_counts(path, self.suffixes, self._key or key, self._frame)
         with naming(path):
-            stored = self._organised(counts)
+            pinhole = self._pinhole or self._recorded(path, counts.shape)
+            stored = single_channel(counts) if pinhole else self._organised(counts)
         values = physical(stored, self._scale)
-        holes = (stored == self._hole).all(axis=0) | ~np.isfinite(values).all(axis=0)
+        if pinhole:
+            values[stored == self._hole] = np.nan
+            values = pinhole.lifted(values)
+        blind = ~np.isfinite(values).all(axis=0)
+        holes = blind if pinhole else blind | (stored == self._hole).all(axis=0)
         if self.camera_frame:
             holes |= values[2] <= 0
         values[:, holes] = np.nan
         return label(values, self.modality, self.unit_read, {"axis": _AXES})
+
+    def _recorded(self, path: Path, shape: tuple[int, ...]) -> Pinhole | None:
+        """Take the intrinsics that a recording of depth brings along."""
+        if path.suffix.lower() != ".db3" or len(shape) != 2:
+            return None
+        with decoding(path.suffix):
+            return pinhole_of(read_bag_camera(path, MAX_BYTES, self._key), shape)
 
     def _organised(self, counts: np.ndarray) -> np.ndarray:
         """Bring coordinates to (axis, y, x)."""
@@ -128,6 +155,11 @@ class Points:
                     "shape = [rows, columns] in the card"
                 )
             counts = counts.reshape(*self._shape, 3)
+        if counts.ndim == 2:
+            raise SensorError(
+                f"holds one number a pixel (shape {counts.shape}), but three coordinates were "
+                "promised; for a depth map state its camera, fx, fy, cx and cy, in the card"
+            )
         organised = channels_first(counts, 3)
         if self._shape not in (None, organised.shape[1:]):
             raise SensorError(

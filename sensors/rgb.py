@@ -27,7 +27,7 @@ from ._frame import (
     physical,
     read_counts,
 )
-from ._many import check_frame
+from ._many import ZIVID, check_frame
 
 __all__ = ["Rgb"]
 
@@ -63,7 +63,7 @@ class Rgb:
     """
 
     modality = "rgb"
-    suffixes: tuple[str, ...] = IMAGES + ARRAYS
+    suffixes: tuple[str, ...] = (*IMAGES, *ARRAYS, ZIVID)
 
     def __init__(
         self,
@@ -89,7 +89,8 @@ class Rgb:
         Parameters
         ----------
         path : Path
-            An image (y, x, 3), or an array (y, x, 3) or (3, y, x).
+            An image (y, x, 3), or an array (y, x, 3) or (3, y, x); of Zivid's files the colours,
+            unless a key is given.
 
         Returns
         -------
@@ -101,7 +102,8 @@ class Rgb:
         SensorError
             When the file has another number of channels, or leaves 0–1.
         """
-        counts = read_counts(path, self.suffixes, self._key, self._frame)
+        key = "data/rgba_image" if Path(path).suffix.lower() == ZIVID else None
+        counts = read_counts(path, self.suffixes, self._key or key, self._frame)
         with naming(path):
             colors = self._colors(counts)
             values = physical(colors, self._scale_of(counts.dtype), self._offset)

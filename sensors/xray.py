@@ -11,13 +11,17 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from mmdefect.arrays import MAX_BYTES
 from mmdefect.errors import CardError, SensorError
-from mmdefect.frames import naming, single_channel
+from mmdefect.frames import check_file, decoding, naming, single_channel
+from mmdefect.tomography import read_radiograph
 
+from ._absorption import check_energies, check_told
 from ._frame import (
     ARRAYS,
     IMAGES,
     channels_first,
+    check_flag,
     check_hole,
     check_key,
     check_number,
@@ -28,7 +32,7 @@ from ._frame import (
     read_calibration,
     read_counts,
 )
-from ._many import DICOM, check_frame
+from ._many import DICOM, SCANS, check_frame
 
 __all__ = ["Xray"]
 
@@ -56,13 +60,32 @@ class Xray:
     dark : float, str or Path, optional
         Counts without a beam, 0 by default; beside `flat` also a file that holds them for every
         pixel.
-    energies : int
-        Number of energies in one file. Of one, several equal channels are accepted; of more, the
-        array is (y, x, energy) or (energy, y, x).
+    energies : int or list of float
+        Number of energies in one file, or what they are called (kV). Of one, several equal
+        channels are accepted; of more, the array is (y, x, energy) or (energy, y, x).
     flat : str or Path, optional
         A file with the counts of the open beam for every pixel.
     frame : int, optional
         Which frame of files that hold several, counted from 0.
+    own_fields : bool
+        Whether each file is a scan in HDF5 with its own flats and darks, as NXtomo and Data
+        Exchange have it; then `frame` counts the projections alone.
+    quantity : {"transmission", "attenuation", "excess", "ratio"}
+        Attenuation is −log of transmission; of the last two, what the part's shape leads one to
+        expect is taken off, or divided by, by the rig: see ``docs/radiometry.md``.
+    repair : bool
+        Whether dead pixels and holes get the median of their neighbours, two pixels deep.
+    cad, fittings : str or Path, optional
+        Closed meshes (STL, PLY, OBJ; the rig's frame, mm) of the part, and of what is of another
+        material in it.
+    surface : str, optional
+        Instead of `cad` the scanner that sees the part's front.
+    back : float, mm, optional
+        With `surface`: how far behind the rig's nominal plane the part's flat back lies; 0.
+    blur : float, px, optional
+        Of the panel; found from each radiograph when left out.
+    align : bool
+        With `cad`: whether the part's place is found from each radiograph.
 
     Raises
     ------
@@ -79,7 +102,7 @@ class Xray:
 
     modality = "xray"
     suffixes: tuple[str, ...] = IMAGES + ARRAYS + DICOM
-    files: tuple[str, ...] = ("flat", "dark")
+    files: tuple[str, ...] = ("flat", "dark", "cad", "fittings")
 
     def __init__(
         self,
@@ -90,24 +113,37 @@ class Xray:
         hole: float | None = None,
         white: float | None = None,
         dark: float | str | Path | None = None,
-        energies: int = 1,
+        energies: int | list[float] = 1,
         flat: str | Path | None = None,
         frame: int | None = None,
+        own_fields: bool = False,
+        quantity: str = "transmission",
+        repair: bool = False,
+        cad: str | Path | None = None,
+        fittings: str | Path | None = None,
+        surface: str | None = None,
+        back: float | None = None,
+        blur: float | None = None,
+        align: bool = True,
     ) -> None:
-        default = "relative" if white is None and flat is None else "1"
+        self._own = check_flag("own_fields", own_fields)
+        default = "relative" if white is None and flat is None and not own_fields else "1"
         self.unit_read = check_unit(default if unit is None else unit, ["1", "relative"])
         self._scale = check_scale(scale)
         self._offset = check_number("offset", offset)
         self._key = check_key(key)
         self._frame = check_frame(frame)
         self._hole = check_hole(hole)
-        if isinstance(energies, bool) or not isinstance(energies, int) or energies < 1:
-            raise CardError(
-                f"energies is {energies!r}, but a count from 1 was promised; correct it"
-            )
-        self._energies = energies
+        self._labels = check_energies(energies)
+        self._energies = len(self._labels)
+        self._told = check_told(
+            self.unit_read, quantity, repair, cad, fittings, surface, back, blur, align
+        )
+        self.shape = self._told.shape
         self._field: tuple[np.ndarray, np.ndarray] | None = None
-        if flat is not None:
+        if own_fields:
+            self._check_own([flat, dark, white, key])
+        elif flat is not None:
             self._field = self._fields(flat, dark, white)
         elif white is not None:
             self._scale, self._offset = self._between(white, 0.0 if dark is None else dark)
@@ -138,16 +174,42 @@ class Xray:
                 f"flat has {white_field.shape[1:]} rows and columns and dark {dark_field.shape[1:]}"
                 ", but frames of one panel were promised; correct the card"
             )
-        span = white_field - dark_field
-        known = [plane[np.isfinite(plane)] for plane in span]
-        middle = np.array([np.median(plane) if plane.size else 0.0 for plane in known])
-        if not (middle > 0).all():
+        span = _span(white_field, dark_field)
+        if span is None:
             raise CardError(
                 f"flat {str(flat)!r} is not above dark {str(dark)!r}, but the open beam was "
                 "promised to be; are they swapped?"
             )
-        span[span < _DEAD_SHARE * middle[:, np.newaxis, np.newaxis]] = np.nan
         return dark_field, span
+
+    def _check_own(self, others: list[object]) -> None:
+        """Refuse options that contradict fields which each file brings along."""
+        alone = all(other is None for other in others) and self._energies == 1
+        if not alone or (self._scale, self._offset, self.unit_read) != (1.0, 0.0, "1"):
+            raise CardError(
+                "own_fields stands beside flat, dark, white, key, energies, unit, scale or offset, "
+                "but the scan's own fields alone make a transmission; leave one or the other out"
+            )
+
+    def _own_scan(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
+        """Read a projection as counts and transmission, (energy, y, x)."""
+        if Path(path).suffix.lower() not in SCANS:
+            raise SensorError(
+                f"{path}: ends with {Path(path).suffix!r}, but one of {', '.join(SCANS)} was "
+                "promised by own_fields; convert the file"
+            )
+        with naming(path):
+            check_file(path)
+            with decoding(path.suffix):
+                found = read_radiograph(path, MAX_BYTES, self._frame)
+            span = _span(found.flat[np.newaxis], found.dark[np.newaxis])
+            if span is None:
+                raise SensorError(
+                    "holds flats that are not above its darks, but the open beam was promised to "
+                    "be; record the scan again"
+                )
+        counts = found.counts[np.newaxis]
+        return counts, (counts - found.dark) / span
 
     def _panel(self, option: str, path: str | Path) -> np.ndarray:
         """Read a field of the panel (energy, y, x), float64."""
@@ -186,7 +248,8 @@ class Xray:
         Returns
         -------
         DataArray (energy, y, x), float32, 1 or relative
-            Transmission, or counts as scaled; NaN at holes.
+            Transmission, or counts as scaled; NaN at holes. Attenuation (attribute ``quantity``)
+            where it, or what a shape leaves of it, was asked for.
 
         Raises
         ------
@@ -194,14 +257,17 @@ class Xray:
             When the file has another number of channels, another size than the fields, or cannot
             be read.
         """
-        counts = read_counts(path, self.suffixes, self._key, self._frame)
-        with naming(path):
-            counts = self._channels(counts)
-            values = self._transmission(counts)
+        if self._own:
+            counts, values = self._own_scan(Path(path))
+        else:
+            counts = read_counts(path, self.suffixes, self._key, self._frame)
+            with naming(path):
+                counts = self._channels(counts)
+                values = self._transmission(counts)
         if self._hole is not None:
             values[counts == self._hole] = np.nan
-        energies = {"energy": list(range(self._energies))}
-        return label(values, self.modality, self.unit_read, energies)
+        frame = label(values, self.modality, self.unit_read, {"energy": self._labels})
+        return self._told.finished(frame)
 
     def _transmission(self, counts: np.ndarray) -> np.ndarray:
         """Scale counts by the levels, or by the fields pixel by pixel."""
@@ -215,3 +281,14 @@ class Xray:
             )
         values: np.ndarray = (counts - dark) / span
         return values
+
+
+def _span(flat: np.ndarray, dark: np.ndarray) -> np.ndarray | None:
+    """Give what the open beam adds (energy, y, x), NaN at dead pixels; None where it adds none."""
+    span: np.ndarray = flat - dark
+    known = [plane[np.isfinite(plane)] for plane in span]
+    middle = np.array([np.median(plane) if plane.size else 0.0 for plane in known])
+    if not (middle > 0).all():
+        return None
+    span[span < _DEAD_SHARE * middle[:, np.newaxis, np.newaxis]] = np.nan
+    return span

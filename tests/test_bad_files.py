@@ -87,7 +87,7 @@ STRUCTURED = np.zeros((2, 3), [("a", "f4"), ("b", "i2")])
 OBJECTS = np.array([[print]], object)
 BAD = {
     "an empty file": ("a.png", b"", "is empty"),
-    "an unknown suffix": ("a.xyz", b"1 2 3", "ends with '.xyz', but one of .bmp, .dcm"),
+    "an unknown suffix": ("a.xyz", b"1 2 3", "ends with '.xyz', but one of .bmp, "),
     "text": ("a.png", b"<html></html>", "begins with the bytes 3c 68 74 6d, but PNG"),
     "a TIFF that is none": ("a.tif", b"<html></html>", "could not be decoded"),
     "netCDF-3": ("a.nc", b"CDF\x01" + bytes(60), "could not be decoded"),

@@ -228,7 +228,7 @@ def test_list_names_every_card_and_plug_in_in_a_line_a_kind():
         "visa",
         "sensors    depth infrared points rgb xray",
     ]
-    assert lines[2] == "features   builtin fpfh surface timm"
+    assert lines[2] == "features   builtin deviation fpfh surface timm"
     for kind, line in zip(KINDS, lines[1:], strict=True):
         there = sorted(path.stem for path in folders[kind].glob("[!_]*.py"))
         assert line == f"{kind:<10} {' '.join(there)}"
@@ -275,7 +275,7 @@ def test_sensors_are_separated_by_commas(settings_of):
 
 WRONG = {
     "sonar=builtin": "mmdefect: --features names the sensor 'sonar'; the card has: rgb, points",
-    "rgb=dino": "mmdefect: no features named 'dino'; there are: builtin, fpfh, surface, timm",
+    "rgb=dino": "mmdefect: no features named 'dino'; there are: .*deviation, fpfh",
     "builtin?scale=2": "mmdefect: the features 'builtin.scale=2' cannot be made: .*'scale'",
     "builtin?stride": "mmdefect: the features 'builtin.stride' were given; NAME.:MODEL.* promised",
 }

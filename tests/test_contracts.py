@@ -26,8 +26,11 @@ PROTOCOLS = {
 }
 EVERY = [(kind, name) for kind in KINDS for name in names(kind)]
 LEARNERS = [(kind, name) for kind, name in EVERY if kind in ("detectors", "fusion")]
+READERS = [  # of one file a frame; the others are tested with frames of their own
+    name for name in names("sensors") if ".npy" in load("sensors", name).suffixes
+]
 DESCRIBED = {"fpfh": {"points"}, "surface": {"points"}}  # the others describe every modality
-UNTRAINED = [name for name in names("features") if name != "timm"]  # timm takes weights
+UNTRAINED = [name for name in names("features") if name not in ("timm", "deviation")]  # take files
 
 
 def members(kind: str) -> set[str]:
@@ -189,7 +192,7 @@ def test_no_score_rises_when_a_learner_takes_parts_in(learnt, plates, kind, name
     for scene in [*plates["defect"], *plates["good"]]:
         old, new = before.predict(scene), after.predict(scene)
         for key in set(scores) & set(old.data_vars):
-            assert not (new[key] > old[key] * (1 + 1e-6) + 1e-9).any()
+            assert not (new[key] > old[key] + 1e-6 * abs(old[key]) + 1e-6).any()
         xr.testing.assert_identical(again.predict(scene)["sensor_map"], new["sensor_map"])
     taken = [learner.predict(plates["defect"][0])["sensor_score"] for learner in (before, after)]
     assert (taken[1] < 0.8 * taken[0]).all()
@@ -268,7 +271,7 @@ def test_every_modality_has_a_sensor_that_reads_it():
     assert {load("sensors", name)().modality for name in names("sensors")} == set(PROMISES)
 
 
-@pytest.mark.parametrize("name", names("sensors"))
+@pytest.mark.parametrize("name", READERS)
 def test_a_frame_of_the_miniature_is_read_as_promised(miniature, name):
     card = read_card("folder")
     capture = Dataset(card, miniature("folder")).captures("plate", "train")[0]
@@ -285,7 +288,7 @@ def test_a_frame_of_the_miniature_is_read_as_promised(miniature, name):
     assert np.isnan(frame.values[..., :2, :2]).all() == (name == "points")
 
 
-@pytest.mark.parametrize("name", names("sensors"))
+@pytest.mark.parametrize("name", READERS)
 def test_a_blind_pixel_is_nan_in_every_channel_and_no_other_pixel_is(tmp_path, name):
     adapter = load("sensors", name)()
     written = made_up(adapter.modality, 5, 7).values

@@ -70,7 +70,7 @@ def test_a_spec_that_cannot_be_read_is_told_the_grammar(spec):
 def test_unknown_names_and_options_are_named():
     with pytest.raises(
         UnknownNameError,
-        match="no features named 'dino'; there are: builtin, fpfh, surface, timm",
+        match="no features named 'dino'; there are: builtin, deviation, fpfh, surface, timm",
     ):
         extractor("dino:small")
     with pytest.raises(FeatureError, match=r"'builtin\?size=3' cannot be made: .*'size'"):

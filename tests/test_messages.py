@@ -187,7 +187,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
     "features that nobody makes": (
         lambda place: extractor("dino"),
         "no features named 'dino'",
-        "there are: builtin, fpfh, surface, timm",
+        "there are: builtin, deviation, fpfh, surface, timm",
         "",
     ),
     "features without a value": (

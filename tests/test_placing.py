@@ -254,7 +254,7 @@ def test_a_cad_mesh_is_the_nominal_surface_and_hides_what_lies_behind(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(None, "'part.stl' is no file"), (b"solid\n", "holds no triangle")]
+    ("content", "said"), [(None, "'part.stl' is no file"), (b"solid\n", "no .endsolid. at its end")]
 )
 def test_a_mesh_that_is_none_is_refused(tmp_path, content, said):
     if content is not None:

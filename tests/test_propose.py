@@ -149,3 +149,19 @@ def test_a_folder_that_tells_nothing_is_told_so(tmp_path: Path) -> None:
     write(tmp_path, "things/a.png", "things/b.png")
     with pytest.raises(CardError, match="has the name of a sensor"):
         propose(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "sensor"),
+    [(".dcm", "xray"), (".nxs", "xray"), (".zdf", "points"), (".pcd", "points"), (".png", "rgb")],
+)
+def test_a_file_that_only_one_sensor_writes_tells_the_sensor(
+    suffix: str, sensor: str, tmp_path: Path
+) -> None:
+    for kind in ("ok", "scratch"):
+        (tmp_path / "parts" / kind).mkdir(parents=True)
+        for number in range(2):
+            (tmp_path / "parts" / kind / f"{number}{suffix}").touch()
+    dataset = read_back(propose(tmp_path / "parts").text, tmp_path / "parts", tmp_path)
+    assert sorted(dataset.sensors(dataset.categories[0])) == [sensor]
+    assert sum(counts(dataset).values()) == 4

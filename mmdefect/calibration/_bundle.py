@@ -321,10 +321,11 @@ def _deviations(normal: Array, free: NDArray[np.bool_]) -> Array:
     deviations[chosen] = np.inf
     if not (scale > 0).all():
         return deviations
-    values, vectors = np.linalg.eigh(part / np.outer(scale, scale))
-    if values[0] <= len(chosen) * np.finfo(float).eps:
+    try:
+        half = np.linalg.inv(np.linalg.cholesky(part / np.outer(scale, scale)))
+    except np.linalg.LinAlgError:
         return deviations
-    deviations[chosen] = np.sqrt((vectors**2 / values).sum(1)) / scale
+    deviations[chosen] = np.sqrt((half**2).sum(0)) / scale
     return deviations
 
 

@@ -14,9 +14,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmdefect.calibration._blocks import (
+    block_of,
+    camera_of,
+    flatness,
+    free_numbers,
+    typical,
+)
 from mmdefect.calibration._bundle import (
     INNER,
-    VIEW,
     Array,
     Block,
     Solution,
@@ -28,15 +34,12 @@ from mmdefect.calibration._opencv import opencv
 from mmdefect.calibration.sighting import Sighting
 from mmdefect.calibration.target import Target
 from mmdefect.errors import CalibrationError
-from mmdefect.registration import BrownConrady, Camera, Pose
+from mmdefect.registration import Camera, Pose
 
 LEAST_VIEWS = 4
 WORSE = 3.0
 _MOST_LOST = 1 / 3
 _FOCAL_LIMIT = 0.01
-_RADIAL = {1: [True, False, True, True, False], 2: [True, True, True, True, False]}
-_RADIAL[3] = [True] * 5
-_RAYLEIGH_MEDIAN = 1.17741
 _LEAST_ERROR = 0.02
 _BENT = 0.03
 
@@ -123,10 +126,7 @@ def calibrate_camera(
     """
     views = list(sightings)
     size = _common_size(sightings, name)
-    seen = [
-        Block(0, 0, target.points[s.numbers], s.pixels, target.diameter / 2 * target.round)
-        for s in sightings.values()
-    ]
+    seen = [block_of(sighting, target) for sighting in sightings.values()]
     _enough(views, name, len(views))
     kept, outliers = _flat_ones(seen, views, name, target)
     terms = radial or 2
@@ -149,11 +149,6 @@ def calibrate_camera(
     return fit
 
 
-def typical(residuals: Array) -> float:
-    """Give the typical error in one coordinate of residuals (n, 2), px, by the median."""
-    return float(np.median(np.linalg.norm(residuals, axis=1)) / _RAYLEIGH_MEDIAN)
-
-
 def worst_of(errors: Sequence[float]) -> tuple[int, float, float] | None:
     """Find the view that fits worst, if it is an outlier.
 
@@ -172,24 +167,6 @@ def worst_of(errors: Sequence[float]) -> tuple[int, float, float] | None:
     if errors[place] <= WORSE * max(usual, _LEAST_ERROR):
         return None
     return place, float(errors[place]), usual
-
-
-def camera_of(inner: Array, size: tuple[int, int], pose: Pose | None = None) -> Camera:
-    """Make a camera of its nine numbers.
-
-    Parameters
-    ----------
-    inner : array (9,)
-    size : (int, int), px
-        Height and width.
-    pose : Pose, optional
-
-    Returns
-    -------
-    Camera
-    """
-    fx, fy, cx, cy, *lens = (float(number) for number in inner)
-    return Camera(*size, fx, fy, cx, cy, BrownConrady(*lens), pose or Pose())
 
 
 def _common_size(sightings: Mapping[str, Sighting], name: str) -> tuple[int, int]:
@@ -241,39 +218,9 @@ def _flat_ones(
     return kept, lost
 
 
-def flatness(block: Block) -> float:
-    """Give the typical distance of a block's points from a plane's picture without a lens, px."""
-    cv2 = opencv()
-    matrix, _ = cv2.findHomography(block.points[:, :2], block.pixels)
-    if matrix is None:
-        return float("inf")
-    fitted = cv2.perspectiveTransform(block.points[None, :, :2], matrix)[0]
-    return typical(fitted - block.pixels)
-
-
 def _numbered(block: Block, view: int) -> Block:
     """Give a block another view's number."""
     return Block(block.camera, view, block.points, block.pixels, block.radius)
-
-
-def free_numbers(cameras: Sequence[tuple[int, bool, bool]], views: int) -> np.ndarray:
-    """Tell which numbers of a bundle may change.
-
-    Parameters
-    ----------
-    cameras : sequence of (int, bool, bool)
-        Of each camera its radial terms, whether its lens is free, and whether its pose is.
-    views : int
-
-    Returns
-    -------
-    array (15 · cameras + 6 · views,), bool
-    """
-    free = [
-        [lens] * 4 + [lens and term for term in _RADIAL[radial]] + [pose] * 6
-        for radial, lens, pose in cameras
-    ]
-    return np.array([*np.ravel(free), *([True] * (VIEW * views))], dtype=bool)
 
 
 def _fit(blocks: list[Block], size: tuple[int, int], radial: int, name: str) -> Solution:

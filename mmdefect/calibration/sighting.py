@@ -35,12 +35,15 @@ class Sighting:
         The frame's height and width.
     inverted : bool
         Whether what is dark on the target was bright.
+    centres : bool
+        Of circles: whether the pixels are the pictures of their centres.
     """
 
     numbers: NDArray[np.int64]
     pixels: NDArray[np.float64]
     size: tuple[int, int]
     inverted: bool = False
+    centres: bool = False
 
 
 def sight(frame: NDArray[Any], target: Target, inverted: bool | None = None) -> Sighting | None:

@@ -1,6 +1,7 @@
 """The command line: one module a command.
 
-Each module of ``COMMANDS`` has one function ``command``, whose signature is the command's. Modules
+Each module of ``COMMANDS`` has one function ``command``, whose signature is the command's; a folder
+has an ``app`` of sub-commands. Modules
 import what they need when the command runs, so ``--help`` and completion stay fast. A new command
 is a new module and its name in the list. Exit codes: 0 done; 1 done, with refusals listed; 2
 nothing done.
@@ -32,6 +33,7 @@ COMMANDS = (
     "update",
     "undo",
     "list",
+    "rig",
 )
 
 app = typer.Typer(
@@ -59,7 +61,11 @@ def _door(
 
 
 for _name in COMMANDS:
-    app.command(name=_name)(import_module(f"mmdefect.cli.{_name}").command)
+    _module = import_module(f"mmdefect.cli.{_name}")
+    if hasattr(_module, "app"):
+        app.add_typer(_module.app, name=_name)
+    else:
+        app.command(name=_name)(_module.command)
 
 
 def main() -> None:

@@ -97,7 +97,7 @@ class Names:
 
 
 def plane(frame: xr.DataArray) -> np.ndarray:
-    """Give the one picture that stands for a frame: grey, or the height of points.
+    """Give the one picture that stands for a frame: grey, the height of points, a first channel.
 
     Parameters
     ----------
@@ -112,6 +112,8 @@ def plane(frame: xr.DataArray) -> np.ndarray:
         return np.asarray(frame.values)
     if "axis" in frame.dims:
         return np.asarray(frame.sel(axis="z").values)
+    if "channel" in frame.dims:
+        return np.asarray(frame.values[0])
     return np.asarray(frame.values.mean(0, dtype=np.float32))
 
 

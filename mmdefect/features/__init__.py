@@ -6,6 +6,7 @@ one text what it was made with::
     builtin
     fpfh?radius=3
     surface?scales=1,3
+    deviation@part.stl?align=1
     timm:mobilenetv2_100
     timm:mobilenetv2_100@weights.safetensors?pad_type=same&mean=0.5&std=0.5&stages=2,3
 """

@@ -1,8 +1,8 @@
 """What a measurement shows, as planes that image features understand.
 
 * Colour is kept as it is.
-* A temperature picture is taken relative to its own median: the room drifts by kelvins between
-  captures, defects differ from their surroundings.
+* A temperature picture, or each channel derived from many, is taken relative to its own median:
+  the room drifts by kelvins between captures, defects differ from their surroundings.
 * A cloud or a depth map becomes the height above its best plane, so that a tilted fixture is no
   defect.
 """
@@ -35,11 +35,12 @@ def contrast_of(frame: xr.DataArray) -> tuple[Tensor, Tensor]:
     if not bool(measured.any()):
         return planes[-1:] if modality == "points" else planes, measured
     if modality == "infrared":
-        return planes - planes[:, measured].median(), measured
+        return planes - planes[:, measured].median(1).values[:, None, None], measured
     if modality == "points":
         return torch.from_numpy(height_above_reference(planes.numpy()))[None], measured
     if modality == "depth":
         return torch.from_numpy(height_above_plane(planes[0].numpy()))[None], measured
-    if modality == "xray" and frame.attrs["units"] == "1":
+    through = frame.attrs.get("quantity", "transmission") == "transmission"
+    if modality == "xray" and frame.attrs["units"] == "1" and through:
         return -torch.log(planes.clamp_min(1e-4)), measured
     return planes, measured

@@ -1,1 +1,5 @@
-"""Meshes of STL, OBJ and PLY files, read within bounds."""
+"""Meshes and PLY files, read within bounds."""
+
+from mmdefect.mesh_files.reading import MESHES, Mesh, read_mesh, write_mesh
+
+__all__ = ["MESHES", "Mesh", "read_mesh", "write_mesh"]

@@ -1,4 +1,4 @@
-"""Weights of backbones, carried inside the model and named by the hash of their bytes.
+"""Weights of backbones and reference meshes, carried inside the model under their hash.
 
 A state names its features by specs under the key ``features``. A spec with weights is rewritten
 when the model is saved, to name the carried file, and again when it is loaded, to name that file
@@ -12,6 +12,7 @@ from typing import Any
 
 from mmdefect.errors import ModelError
 from mmdefect.features import parse_spec, weights_file, with_weights
+from mmdefect.mesh_files import MESHES, read_mesh, write_mesh
 
 FOLDER = "weights"
 
@@ -102,9 +103,11 @@ def _check(file: Path, digest: str) -> None:
 
 
 def _as_safetensors(file: Path) -> bytes:
-    """Give a file of weights as safetensors; such a file stays as it is."""
+    """Give a file of weights, or a mesh, as safetensors; such a file stays as it is."""
     if file.suffix == ".safetensors":
         return file.read_bytes()
+    if file.suffix.lower() in MESHES:
+        return write_mesh(read_mesh(file))
     from safetensors.torch import save
 
     from mmdefect.features._weights import read_weights

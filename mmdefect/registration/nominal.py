@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.errors import RegistrationError
+from mmdefect.errors import RegistrationError, SensorError
+from mmdefect.mesh_files import read_mesh
 from mmdefect.registration.camera import Camera
 from mmdefect.registration.rig import Plane, Rig
 
@@ -113,17 +114,18 @@ def _caster(path: Path) -> Any:
         import open3d
     except (ImportError, OSError) as error:
         raise RegistrationError(
-            f"the rig's nominal surface '{path.name}' is a mesh, which open3d reads, but it "
+            f"the rig's nominal surface '{path.name}' is a mesh, into which open3d looks, but it "
             f"cannot be imported ({error}); install open3d and the system libraries it names, or "
             "give the rig a plane: [surface] point, normal"
         ) from error
-    with open3d.utility.VerbosityContextManager(open3d.utility.VerbosityLevel.Error):
-        mesh = open3d.io.read_triangle_mesh(path)
-    if not mesh.has_triangles():
+    try:
+        mesh = read_mesh(path, _LARGEST_MESH)
+    except SensorError as error:
         raise RegistrationError(
-            f"the rig's nominal surface '{path.name}' holds no triangle; an STL, PLY or OBJ mesh "
-            "in the rig's frame, in mm, was promised: export it again"
-        )
+            f"the rig's nominal surface '{path.name}' cannot be read; an STL, PLY or OBJ mesh in "
+            f"the rig's frame, in mm, was promised: {error}"
+        ) from error
+    core: Any = open3d.core
     caster = open3d.t.geometry.RaycastingScene()
-    caster.add_triangles(open3d.t.geometry.TriangleMesh.from_legacy(mesh))
+    caster.add_triangles(core.Tensor(mesh.corners), core.Tensor(mesh.triangles.astype(np.uint32)))
     return caster

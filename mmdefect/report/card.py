@@ -223,7 +223,13 @@ def _frame_tile(capture: _Capture, name: str) -> str:
         drawn = map_png(plane, colors, low, high, outline)
     first, last = ends(low, high)
     unit = clean(frame.attrs["units"].replace("1", ""))
+    if "quantity" in frame.attrs:
+        quantity = f"{clean(str(frame.attrs['quantity']))} "
     quantity = quantity if unit != "relative" else ""
+    if "channel" in frame.coords:
+        first_channel = frame.isel(channel=0)
+        quantity, unit = (clean(str(first_channel[c].item())) for c in ("channel", "channel_unit"))
+        quantity, unit = f"{quantity} ", unit.replace("1", "")
     caption = f"<span>{quantity}{_ramp(colors, first, last)} {unit}</span>"
     return _tile(drawn, alt, caption)
 
@@ -235,6 +241,8 @@ def _plane(frame: xr.DataArray) -> tuple[Plane, float, float]:
         frame = frame.sel(axis="z")
     elif modality == "xray":
         frame = frame.mean("energy", skipna=False)
+    elif "channel" in frame.dims:
+        frame = frame.isel(channel=0)
     values = frame.values
     known = values[np.isfinite(values)]
     low, high = np.percentile(known, _CLIPPED).tolist() if known.size else (0.0, 0.0)

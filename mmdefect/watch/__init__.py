@@ -1,7 +1,7 @@
 """Captures judged as they arrive in a folder, each exactly once, whatever stops the program.
 
 * `arrivals` decides when a capture is complete: pure bookkeeping, fed with sizes and times.
-* `journal` is what survives: one line of JSON a verdict, on disk before anybody is told.
+* `mmdefect.journal` is what survives: a line of JSON a verdict, on disk before anybody is told.
 * `places` tells which capture a file belongs to; `folder` tells which files there are.
 * `loop` puts them together.
 """

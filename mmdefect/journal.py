@@ -1,4 +1,4 @@
-"""What survives a kill, a crash and a power cut: one line of JSON a verdict.
+"""What survives a kill, a crash and a power cut: one line of JSON a verdict, or a capture.
 
 * A line is on disk (fsync) before anybody is told of it, so a verdict that was seen is known after
   any restart.
@@ -6,7 +6,7 @@
   After a power cut such a tail may hold zeros instead of text, even ended lines of them.
 * A broken line *before* a good one was not left by a kill. Something else wrote there, and which
   captures were judged is not known any more: that is refused, not repaired.
-* Two programs that judge into one journal would repeat each other's captures: it is locked.
+* Two programs that write one journal would repeat each other's captures: it is locked.
 """
 
 import json
@@ -47,8 +47,8 @@ class Journal:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
             raise JournalError(
-                f"'{path}' cannot be written ({error.strerror}), but verdicts are kept there; "
-                "choose another place with --journal"
+                f"'{path}' cannot be written ({error.strerror}), but what was done is kept there; "
+                "choose another place"
             ) from error
         try:
             self._lock()
@@ -94,9 +94,8 @@ class Journal:
         except OSError as error:
             os.ftruncate(self._file, before)
             raise JournalError(
-                f"'{self.path}' could not be written ({error.strerror}); the verdict on "
-                f"{row.get('capture')!r} was not kept and is given again after a restart: make "
-                "room and start again"
+                f"'{self.path}' could not be written ({error.strerror}); its line on "
+                f"{row.get('capture')!r} was not kept: make room and start again"
             ) from error
 
     def close(self) -> None:
@@ -120,8 +119,7 @@ class Journal:
             pass
         except OSError as error:
             raise JournalError(
-                f"another program writes into '{self.path}'; stop it, or give this one another "
-                "--journal"
+                f"another program writes into '{self.path}'; stop it, or choose another place"
             ) from error
 
     def _cut_tail(self) -> int:
@@ -136,8 +134,8 @@ class Journal:
                 elif broken is not None:
                     raise JournalError(
                         f"line {broken} of '{self.path}' is no line of a journal, but others "
-                        "follow it; repair that line or move the file away, knowing that without "
-                        "it captures are judged again"
+                        "follow it; repair that line, or move the file away knowing that what it "
+                        "tells is then not known"
                     )
                 else:
                     end = place
