@@ -50,6 +50,11 @@ class BumpCheck:
         Reads frames of a capture.
     rig : Rig, optional
         Says how the sensor's pixels lie to the reference's; else both have one field of view.
+
+    Attributes
+    ----------
+    known : KnownPairs or None
+        Means of training captures; None before learning, and where they show too little.
     """
 
     def __init__(
@@ -67,7 +72,7 @@ class BumpCheck:
         self._training = training
         self._frames = frames
         self._rig = rig
-        self._known: KnownPairs | None = None
+        self.known: KnownPairs | None = None
         self._why = ""
         self._steps = 0
         self._names: list[str] = []
@@ -76,17 +81,18 @@ class BumpCheck:
 
     def look(self, seen: Seen) -> None:
         """Measure how far the sensor lies from its usual place: two numbers a capture."""
-        if self._known is None and not self._why:
-            self._learn()
+        if self.known is None and not self._why:
+            self.learn()
         frames = [seen.frames.get(name) for name in (self.reference, self.sensor)]
-        if self._known is None or frames[0] is None or frames[1] is None:
+        if self.known is None or frames[0] is None or frames[1] is None:
             return
-        moved = self._residual(self._known, *(small(f)[0] for f in frames if f is not None))
+        here = self.known.fixed_on_known(small(frames[0])[0])
+        moved = self.residual(here, small(frames[1])[0])
         self._names.append(seen.capture.id)
         self._train.append(seen.capture.split == "train" and seen.capture.label == "good")
         self._moved.extend(moved if moved is not None else (np.nan, np.nan))
 
-    def _learn(self) -> None:
+    def learn(self) -> None:
         """Average training captures; say why not where these do not show enough."""
         if len(self._training) < LEAST_TRAINING:
             self._why = f"{LEAST_TRAINING} good training captures are needed"
@@ -116,7 +122,7 @@ class BumpCheck:
         if len(pairs) < KNOWN // 2:
             self._why = "too few training captures have both frames"
             return
-        self._known = KnownPairs(pairs, limits=_LIMITS)
+        self.known = KnownPairs(pairs, limits=_LIMITS)
 
     def _usual(self, fixed: tuple[int, ...], moving: tuple[int, ...]) -> Warp:
         """Tell about where the reference's pixels lie on the sensor's frame."""
@@ -129,15 +135,29 @@ class BumpCheck:
         first, second = ((camera.height, camera.width) for camera in cameras)
         return Warp.between(second, sizes[1]) @ between @ Warp.between(sizes[0], first)
 
-    def _residual(
-        self, known: KnownPairs, fixed: NDArray[np.float32], moving: NDArray[np.float32]
+    def residual(
+        self, here: Sequence[Followed], moving: NDArray[np.float32]
     ) -> tuple[float, float] | None:
-        """Give how far the sensor moved to the right and down, px of its frame; None: unknown."""
-        here, there = known.fixed_on_known(fixed), known.moving_on_known(moving)
-        found = known.joined(here, there)
+        """Tell how far the sensor lies from where the known captures have it.
+
+        Parameters
+        ----------
+        here : sequence of Followed
+            The reference's small frame on those of the known captures.
+        moving : float32 array (y, x)
+            The sensor's small frame.
+
+        Returns
+        -------
+        (float, float) or None
+            To the right and down, px of the sensor's frame; None where it is not measurable.
+        """
+        if self.known is None:
+            return None
+        found = self.known.joined(here, self.known.moving_on_known(moving))
         if not found.trusted:
             return None
-        usual = known.pairs[0].warp
+        usual = self.known.pairs[0].warp
         places = here[0].warp.at(here[0].places)
         moved = (found.warp.at(places) - usual.at(places)).mean(0) * 2**self._steps
         return float(moved[0]), float(moved[1])
