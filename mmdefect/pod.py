@@ -102,7 +102,7 @@ def hit_miss(sizes: ArrayLike, hits: ArrayLike) -> Pod:
     >>> hits = np.repeat([0, 0, 1, 1], 10) ^ (np.arange(40) % 10 == 0)
     >>> pod = hit_miss(sizes, hits)
     >>> pod.parts, pod.found, round(pod.a90, 1), pod.a90 < pod.a90_95
-    (40, 20, 3.3, True)
+    (40, 20, 3.9, True)
     """
     logs, found = _checked(sizes, hits)
     if found.all() or not found.any():
@@ -142,9 +142,14 @@ def hit_miss(sizes: ArrayLike, hits: ArrayLike) -> Pod:
 
     bound = _crossing(above, top)
     return Pod(
-        "hit/miss", len(found), int(found.sum()), centre - scale * start / slope, slope / scale,
-        float(np.exp(centre + scale * top)), float(np.exp(centre + scale * bound)),
-    )  # fmt: skip
+        "hit/miss",
+        len(found),
+        int(found.sum()),
+        float(centre - scale * start / slope),
+        float(slope / scale),
+        float(np.exp(centre + scale * top)),
+        float(np.exp(centre + scale * bound)),
+    )
 
 
 def signal_response(
@@ -161,7 +166,8 @@ def signal_response(
     threshold : float
         Above it a part is called defective; above ``floor``.
     floor : float
-        Signals at or below it are only known to be no higher.
+        Signals at or below it are only known to be no higher; at 0, no higher than the lowest
+        other one.
 
     Returns
     -------
@@ -182,7 +188,7 @@ def signal_response(
             f"{int(seen.sum())} signals are above the floor {least:g} and the threshold is "
             f"{threshold:g}; five signals and a threshold above the floor were promised"
         )
-    height = np.log(np.where(seen, heights, max(least, float(heights[seen].min()))))
+    height = np.log(np.where(seen, heights, least or float(heights[seen].min())))
     centre, scale = float(logs.mean()), float(logs.std())
     at = (logs - centre) / scale
 
@@ -215,10 +221,14 @@ def signal_response(
 
     bound = _crossing(beyond, top)
     return Pod(
-        "signal response", len(found), int(found.sum()),
-        centre + scale * (needed - start) / rise, rise / spread / scale,
-        float(np.exp(centre + scale * top)), float(np.exp(centre + scale * bound)),
-    )  # fmt: skip
+        "signal response",
+        len(found),
+        int(found.sum()),
+        float(centre + scale * (needed - start) / rise),
+        float(rise / spread / scale),
+        float(np.exp(centre + scale * top)),
+        float(np.exp(centre + scale * bound)),
+    )
 
 
 def _checked(sizes: ArrayLike, hits: ArrayLike) -> tuple[Array, NDArray[np.bool_]]:

@@ -51,10 +51,10 @@ def responding(rng: np.random.Generator, parts: int = 60) -> tuple[np.ndarray, n
 
 
 def test_the_signal_response_finds_the_planted_line_and_its_bound_holds():
-    rng = np.random.default_rng(2)
+    rng = np.random.default_rng(5)
     wanted = float(np.exp((np.log(3 / 2) + norm.ppf(0.9) * 0.4) / 1.5))
     pods = [signal_response(*responding(rng), threshold=3.0, floor=0.5) for _ in range(60)]
-    assert np.median([pod.a90 for pod in pods]) == pytest.approx(wanted, rel=0.05)
+    assert np.median([pod.a90 for pod in pods]) == pytest.approx(wanted, rel=0.04)
     assert np.mean([pod.a90_95 >= wanted for pod in pods]) >= 0.88
     assert pods[0].slope == pytest.approx(1.5 / 0.4, rel=0.3)
     assert pods[0].at(pods[0].a90) == pytest.approx(0.9)
