@@ -56,7 +56,7 @@ def test_the_signal_response_finds_the_planted_line_and_its_bound_holds():
     pods = [signal_response(*responding(rng), threshold=3.0, floor=0.5) for _ in range(60)]
     assert np.median([pod.a90 for pod in pods]) == pytest.approx(wanted, rel=0.04)
     assert np.mean([pod.a90_95 >= wanted for pod in pods]) >= 0.88
-    assert pods[0].slope == pytest.approx(1.5 / 0.4, rel=0.3)
+    assert np.median([pod.slope for pod in pods]) == pytest.approx(1.5 / 0.4, rel=0.1)
     assert pods[0].at(pods[0].a90) == pytest.approx(0.9)
 
 
