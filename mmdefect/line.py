@@ -232,9 +232,9 @@ def judged(
         scene = dataset.scene(capture)
         refused = [r for r in dataset.refused if r.capture == capture.id and r.sensor != MASK]
         if whole and refused:
-            told = [_reason(refusal) for refusal in refused]
+            why = [_reason(refusal) for refusal in refused]
             blank = unjudged(refused[0], None)
-            return {**blank, "verdict": "not_inspectable", "files": files, "refused": told}
+            return {**blank, "verdict": "not_inspectable", "files": files, "refused": why}
         prediction = inspection.predict(scene, reliability)
     except MmdefectError as error:
         refusal = Refusal(capture.id, "", "", str(error))
