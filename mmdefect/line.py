@@ -125,7 +125,8 @@ class Finder:
     def _slot(self, root: Path, probe: Path) -> Slot | None:
         """Read a frame's place from a root; None where it has none."""
         slot = self.card.layout.match(probe.relative_to(root).as_posix(), root.name)
-        return slot if slot is not None and slot.target in self.origin.sensors else None
+        there = () if slot is None else self.card.layout.targets(slot.target)
+        return slot if set(there) & set(self.origin.sensors) else None
 
     def _around(self, root: Path, relative: Path, sensor: str) -> Path:
         """Find the folder that holds the other sensors' frames too."""

@@ -171,7 +171,9 @@ class Watch:
                 continue
             stamp = Stamp(found.st_size, found.st_mtime_ns)
             if place.key not in self._judged:
-                self._arrivals.see(place.key, place.slot.target, path, stamp, time.monotonic())
+                for target in self._card.layout.targets(place.slot.target):
+                    if target in self._places.sensors:
+                        self._arrivals.see(place.key, target, path, stamp, time.monotonic())
             elif self._known.get(path) != stamp:
                 came = "changed" if path in self._known else "came"
                 self._known[path] = stamp
