@@ -47,6 +47,9 @@ def test_a_description_reads_back(target, tmp_path):
         ("kind = 'chessboard'\nrows = true\ncolumns = 7\nsquare = 3.0", "rows is True"),
         ("kind = 'circles'\nrows = 5\ncolumns = 7\nspacing = 3\ndiameter = 4", "below the first"),
         ("kind = 'circles'\nrows = 5\ncolumns = 7\nspacing = nan\ndiameter = 4", "positive length"),
+        ("kind = 'chessboard'\nrows = 5\ncolumns = 7\nsquare = 1" + "0" * 400, "wrong type or"),
+        ("kind = ['chessboard']\nrows = 5\ncolumns = 7\nsquare = 1", "wrong type or size"),
+        ("kind = " + "[" * 3000, "is not TOML"),
         ("kind = ", "is not TOML"),
     ],
 )
@@ -173,6 +176,19 @@ def test_frames_of_every_type_come_to_eight_bits():
         assert as_grey(frame).dtype == np.uint8
         found = sight(frame, CHARUCO)
         assert len(found.numbers) > 0.9 * len(CHARUCO.points)
+
+
+@pytest.mark.parametrize("target", ALL, ids=lambda target: target.kind)
+@pytest.mark.parametrize("shape", [(0, 0), (1, 1), (2, 900), (24, 24), (17, 400)])
+def test_frames_too_small_for_a_target_show_none(target, shape):
+    assert sight(np.zeros(shape, dtype=np.uint8), target) is None
+
+
+def test_arrays_that_are_no_picture_are_refused(tmp_path):
+    path = tmp_path / "view.npy"
+    np.save(path, np.zeros((4, 30, 40)))
+    with pytest.raises(SensorError, match=r"view\.npy: holds an array of shape \(4, 30, 40\)"):
+        sight_file(path, CHARUCO)
 
 
 def test_a_damaged_file_is_named(tmp_path):
