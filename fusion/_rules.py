@@ -1,37 +1,148 @@
 """Rules that combine evidence over sensors.
 
-Evidence is −ln p on good parts, so a rule works on quantities of one kind. A sensor without
+Evidence is e = −ln p on good parts, so a rule works on quantities of one kind. A sensor without
 evidence (NaN) contributes nothing, and with no evidence at all the result is NaN, not "good".
+Every rule gives a statistic that grows with every evidence; its own p-value is the verdict's
+business, which calibrates it once more.
 
-* ``sum``: Fisher's statistic, right when sensors are independent and several see the defect.
+* ``bonferroni``: the smallest p times the number of sensors; valid however they depend [1]_.
+* ``fisher``: the sum of the evidences; right when sensors are independent and several see the
+  defect [2]_.
+* ``harmonic``: the harmonic mean of the p-values; between ``bonferroni`` and ``fisher``, and hardly
+  moved by dependence [3]_.
 * ``max``: right when one sensor sees it; the others then cost only their false alarms.
-* ``norm``: the Euclidean norm, between the two and the default: weak evidences add up, and one
-  strong evidence is hardly diluted. On planted defects, most of which one sensor sees, it comes
-  close to ``max``; where several sensors see the same, close to ``sum``.
 * ``mean``: what plain score averaging does; kept for comparison.
+* ``norm``: the Euclidean norm, between ``max`` and ``fisher``, and the default: weak evidences add
+  up, and one strong evidence is hardly diluted.
+* ``stouffer``: the sum of the normal deviates over its standard deviation on good parts, which
+  takes their correlation into account: of two sensors that always agree, the second adds nothing
+  [4]_.
+
+References
+----------
+.. [1] Bonferroni, 1936; see Vovk, Wang: Combining p-values via averaging, Biometrika 2020.
+.. [2] Fisher: Statistical methods for research workers, 1932.
+.. [3] Wilson: The harmonic mean p-value for combining dependent tests, PNAS 2019.
+.. [4] Stouffer et al.: The American soldier, 1949; Strube: Combining and comparing significance
+   levels from nonindependent hypothesis tests, Psychological Bulletin 1985.
 """
 
 from collections.abc import Callable
 
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+from scipy.stats import norm as normal
 
-Rule = Callable[[xr.DataArray], xr.DataArray]
+Rule = Callable[[xr.DataArray, xr.DataArray], xr.DataArray]
+
+_LEAST_PAIRS = 8
+_PRIOR_PAIRS = 10.0
+_LEAST_EVIDENCE = 1e-3
 
 
-def _sum(evidence: xr.DataArray) -> xr.DataArray:
+def _bonferroni(evidence: xr.DataArray, correlation: xr.DataArray) -> xr.DataArray:
+    there = evidence.notnull().sum("sensor")
+    floor = evidence.max("sensor", skipna=True) - np.log(there.where(there > 0, 1))
+    return floor.clip(min=0.0)
+
+
+def _fisher(evidence: xr.DataArray, correlation: xr.DataArray) -> xr.DataArray:
     return evidence.sum("sensor", min_count=1)
 
 
-def _max(evidence: xr.DataArray) -> xr.DataArray:
+def _harmonic(evidence: xr.DataArray, correlation: xr.DataArray) -> xr.DataArray:
+    there = evidence.notnull()
+    axis = evidence.get_axis_num("sensor")
+    summed = logsumexp(evidence.fillna(0.0).values, axis=axis, b=there.values)
+    count = there.sum("sensor")
+    return (count.astype(np.float64).copy(data=summed) - np.log(count.where(count > 0))).where(
+        count > 0
+    )
+
+
+def _max(evidence: xr.DataArray, correlation: xr.DataArray) -> xr.DataArray:
     return evidence.max("sensor", skipna=True)
 
 
-def _norm(evidence: xr.DataArray) -> xr.DataArray:
-    return (evidence**2).sum("sensor", min_count=1) ** 0.5
-
-
-def _mean(evidence: xr.DataArray) -> xr.DataArray:
+def _mean(evidence: xr.DataArray, correlation: xr.DataArray) -> xr.DataArray:
     return evidence.mean("sensor", skipna=True)
 
 
-RULES: dict[str, Rule] = {"max": _max, "mean": _mean, "norm": _norm, "sum": _sum}
+def _norm(evidence: xr.DataArray, correlation: xr.DataArray) -> xr.DataArray:
+    return (evidence**2).sum("sensor", min_count=1) ** 0.5
+
+
+def _stouffer(evidence: xr.DataArray, correlation: xr.DataArray) -> xr.DataArray:
+    deviate = evidence.copy(data=deviates(evidence.values))
+    there = evidence.notnull().astype(np.float64)
+    names = evidence["sensor"].values
+    block = correlation.sel(sensor=names, other=names)
+    spread = (there * (block * there.rename(sensor="other")).sum("other")).sum("sensor")
+    return deviate.sum("sensor", min_count=1) / np.sqrt(spread.where(spread > 0))
+
+
+RULES: dict[str, Rule] = {
+    "bonferroni": _bonferroni,
+    "fisher": _fisher,
+    "harmonic": _harmonic,
+    "max": _max,
+    "mean": _mean,
+    "norm": _norm,
+    "stouffer": _stouffer,
+}
+
+
+def deviates(evidence: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Give the normal deviate of each evidence: that of p = exp(−e).
+
+    Parameters
+    ----------
+    evidence : float array
+        NaN stays NaN. Below 0.001 (the lowest good score) it counts as 0.001.
+
+    Returns
+    -------
+    float64 array of the same shape
+        Exact for any evidence: beyond e = 700, where p underflows, by the tail's expansion.
+    """
+    logs = -np.maximum(np.asarray(evidence, dtype=np.float64), _LEAST_EVIDENCE)
+    from_p = normal.isf(np.exp(np.maximum(logs, -600.0)))
+    root = np.sqrt(np.maximum(-2 * logs, 1.0))
+    far = root - np.log(root * np.sqrt(2 * np.pi)) / root
+    deviate: NDArray[np.float64] = np.where(logs < -600.0, far, from_p)
+    return deviate
+
+
+def correlation_of(evidence: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Learn how the sensors' deviates go together on good parts.
+
+    Parameters
+    ----------
+    evidence : float array (part, sensor)
+        NaN where a part lacked a sensor.
+
+    Returns
+    -------
+    float64 array (sensor, sensor)
+        Pairwise over the parts that had both, drawn towards 0 as if ten more parts had shown
+        none; 0 with fewer than eight of them. Positive semi-definite, ones on the diagonal.
+    """
+    deviate = deviates(evidence)
+    count = deviate.shape[1]
+    found = np.eye(count)
+    for one in range(count):
+        for other in range(one):
+            both = np.isfinite(deviate[:, one]) & np.isfinite(deviate[:, other])
+            pair = deviate[both][:, [one, other]]
+            if both.sum() >= _LEAST_PAIRS and (pair.std(0) > 1e-9).all():
+                shrink = both.sum() / (both.sum() + _PRIOR_PAIRS)
+                found[one, other] = found[other, one] = shrink * float(
+                    np.mean(np.prod((pair - pair.mean(0)) / pair.std(0), axis=1))
+                )
+    values, vectors = np.linalg.eigh(found)
+    made = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    scale = np.sqrt(np.diag(made))
+    positive: NDArray[np.float64] = made / np.outer(scale, scale)
+    return positive

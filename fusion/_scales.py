@@ -1,15 +1,19 @@
 """Scores of one sensor on a scale that all sensors share: evidence, −ln p on good parts.
 
 Fitted on held-out scores of good parts. In the body p is the share of good scores at or above;
-beyond the highest of them an empirical share says nothing, so the tail is taken as exponential,
-with the mean excess over the tail's start as its scale: the maximum-likelihood fit, and the
-middle of the generalised-Pareto family [1]_. It ranks evidence; it is no guarantee, which is the
-verdict's business.
+beyond the highest of them an empirical share says nothing, so the tail is a generalised Pareto
+distribution [1]_: an exponential one, or one whose shape is fitted by probability-weighted
+moments, which few excesses suffice for [2]_. The shape is held between 0 (exponential) and 0.5
+and drawn towards 0 as if ten more excesses had shown that: a negative one would call everything
+beyond an end point impossible, and the end point of a handful of good scores is nothing to bet
+on. It ranks evidence; it is no guarantee, which is the verdict's business.
 
 References
 ----------
 .. [1] Pickands: Statistical inference using extreme order statistics, Annals of Statistics 3,
    1975.
+.. [2] Hosking, Wallis: Parameter and quantile estimation for the generalized Pareto distribution,
+   Technometrics 29, 1987.
 """
 
 from typing import Any, Self
@@ -18,6 +22,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 _KNOTS = 128
+_HEAVIEST = 0.5
+_PRIOR_EXCESSES = 10.0
 
 
 class Scale:
@@ -27,6 +33,8 @@ class Scale:
     ----------
     tail : float
         Share of the good scores that the tail is fitted to.
+    heavy : bool
+        Whether the tail may be heavier than an exponential one.
 
     Attributes
     ----------
@@ -36,10 +44,13 @@ class Scale:
         Their evidence.
     excess_ : float
         Mean excess of the tail, in the score's unit.
+    shape_ : float
+        The tail's shape ξ, 0 to 0.5.
     """
 
-    def __init__(self, tail: float) -> None:
+    def __init__(self, tail: float, heavy: bool = False) -> None:
         self.tail = tail
+        self.heavy = heavy
 
     def fit(self, scores: ArrayLike) -> Self:
         """Learn from held-out scores of good parts; NaN is left out.
@@ -55,7 +66,7 @@ class Scale:
         """
         known = np.asarray(scores, dtype=np.float64)
         known = np.sort(known[np.isfinite(known)])
-        self.knots_, self.evidence_, self.excess_ = known[:0], known[:0], 1.0
+        self.knots_, self.evidence_, self.excess_, self.shape_ = known[:0], known[:0], 1.0, 0.0
         if known.size == 0:
             return self
         below = np.linspace(0.0, 1.0 - self.tail, _KNOTS)
@@ -65,6 +76,7 @@ class Scale:
         spread = known[-1] - known[0]
         least = max(1e-3 * spread, 1e-6 * abs(known[-1]), 1e-12)
         self.excess_ = max(float(beyond.mean()) if beyond.size else 0.0, least)
+        self.shape_ = _shape(beyond) if self.heavy else 0.0
         return self
 
     def evidence(self, scores: ArrayLike) -> np.ndarray:
@@ -83,7 +95,8 @@ class Scale:
         if self.knots_.size == 0:
             return np.full(raw.shape, np.nan, dtype=np.float32)
         body = np.interp(raw, self.knots_, self.evidence_)
-        tail = np.maximum(raw - self.knots_[-1], 0.0) / self.excess_
+        excess = np.maximum(raw - self.knots_[-1], 0.0) / (self.excess_ * (1 - self.shape_))
+        tail = np.log1p(self.shape_ * excess) / self.shape_ if self.shape_ else excess
         evidence: np.ndarray = (body + tail).astype(np.float32)
         return evidence
 
@@ -91,16 +104,28 @@ class Scale:
         """Give what was learnt, for JSON."""
         return {
             "tail": self.tail,
+            "heavy": self.heavy,
             "knots": self.knots_.tolist(),
             "evidence": self.evidence_.tolist(),
             "excess": self.excess_,
+            "shape": self.shape_,
         }
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """Make the scale that gave this state."""
-        scale = cls(state["tail"])
+        scale = cls(state["tail"], state["heavy"])
         scale.knots_ = np.array(state["knots"], dtype=np.float64)
         scale.evidence_ = np.array(state["evidence"], dtype=np.float64)
-        scale.excess_ = state["excess"]
+        scale.excess_, scale.shape_ = state["excess"], state["shape"]
         return scale
+
+
+def _shape(beyond: np.ndarray) -> float:
+    """Fit the shape of the tail to sorted excesses."""
+    if beyond.size < 2:
+        return 0.0
+    above = 1 - (np.arange(1, beyond.size + 1) - 0.35) / beyond.size
+    mean, weighted = float(beyond.mean()), float((above * beyond).mean())
+    shape = 2 - mean / max(mean - 2 * weighted, 1e-12 * mean)
+    return float(np.clip(shape, 0.0, _HEAVIEST)) * beyond.size / (beyond.size + _PRIOR_EXCESSES)

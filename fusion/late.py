@@ -1,7 +1,8 @@
 """Late fusion: one detector per sensor, their scores on one scale, combined at the end.
 
 * The scale of each sensor is fitted on good parts its detector had not seen: the detector is
-  cross-fitted, so every training part serves.
+  cross-fitted, so every training part serves. So is what good parts score at each place, by which
+  a score counts, and how the sensors' evidences go together.
 * Pixels are combined among the sensors of the reference's grid only. Parts are combined over all
   sensors: a score of a part needs no pixel in common.
 * A sensor that is absent, or blind at a pixel, contributes nothing there.
@@ -19,17 +20,20 @@ from mmdefect.errors import MmdefectError, NotFittedError, SceneError, UnknownNa
 from mmdefect.prediction import new_prediction
 from mmdefect.progress import track
 from mmdefect.registry import load
-from mmdefect.scene import registered_in, sensors_of
+from mmdefect.scene import apart_of, registered_in, sensors_of
 
+from ._held_out import HeldOut, scales_of
+from ._positions import Positions
 from ._rules import RULES
 from ._scales import Scale
 
 __all__ = ["Late"]
 
-_PART_TAIL = 0.2
-_PIXEL_TAIL = 0.01
-_PIXELS = 2_000_000
-_PIXELS_A_SCENE = 2000
+_MOST_PARTS = 1000
+_PLACES = "late"
+_SETTINGS = (
+    "detector", "features", "rule", "places", "heavy_tails", "bank_bytes", "folds", "seed"
+)  # fmt: skip
 
 
 class Late:
@@ -44,7 +48,13 @@ class Late:
     features : mapping of str to str, optional
         Spec of the features by sensor; ``builtin`` where not named.
     rule : str
-        ``norm``, ``sum``, ``max`` or ``mean``.
+        ``norm``, or another of `mmdefect.fusion._rules`: ``bonferroni``, ``fisher``,
+        ``harmonic``, ``max``, ``mean``, ``stouffer``.
+    places : bool
+        Hold every score against what good parts score at the same place, where that describes
+        held-out good parts better.
+    heavy_tails : bool
+        Let evidence beyond all good scores grow more slowly where their tail is a heavy one.
     bank_bytes : int
         Bytes for all sensors' detectors together while fitting.
     folds : int
@@ -63,6 +73,8 @@ class Late:
         detector: str = "memory_bank",
         features: Mapping[str, str] | None = None,
         rule: str = "norm",
+        places: bool = False,
+        heavy_tails: bool = False,
         bank_bytes: int = 512 << 20,
         folds: int = 4,
         seed: int = 0,
@@ -73,6 +85,8 @@ class Late:
         self.detector = detector
         self.features = dict(features or {})
         self.rule = rule
+        self.places = places
+        self.heavy_tails = heavy_tails
         self.bank_bytes = bank_bytes
         self.folds = folds
         self.seed = seed
@@ -163,7 +177,9 @@ class Late:
         Dataset
             ``sensor_map``, ``evidence_map`` (sensor, y, x); ``sensor_score``, ``evidence``,
             ``seconds`` (sensor); ``anomaly_map`` (y, x) over the registered sensors;
-            ``image_score`` () over all.
+            ``image_score`` () over all. A sensor's own scores are the detector's, or, where good
+            parts taught what is usual at each place, how far they are above that, in spreads of
+            good parts there.
 
         Raises
         ------
@@ -202,7 +218,7 @@ class Late:
         """
         if evidence.sizes["sensor"] == 0:
             return xr.full_like(evidence.sum("sensor"), np.nan)
-        return RULES[self.rule](evidence)
+        return RULES[self.rule](evidence, self._correlation(evidence))
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
         """Give all detectors' states and the scales.
@@ -226,14 +242,15 @@ class Late:
             for name, (held, _) in states.items()
             for key, array in held.items()
         }
-        settings = {
-            name: getattr(self, name)
-            for name in ("detector", "features", "rule", "bank_bytes", "folds", "seed")
-        }
+        for name, positions in self.positions_.items():
+            told = positions.state().items()
+            tensors |= {f"{_PLACES}:{name}/{key}": array for key, array in told}
+        settings = {name: getattr(self, name) for name in _SETTINGS}
         learnt = {
             "detectors": {name: own for name, (_, own) in states.items()},
             "part_scales": {name: scale.state() for name, scale in self.part_scales_.items()},
             "pixel_scales": {name: scale.state() for name, scale in self.pixel_scales_.items()},
+            "correlation": {kind: matrix.tolist() for kind, matrix in self.correlation_.items()},
         }
         return tensors, {**settings, "sensors": list(self.detectors_), "learnt": learnt}
 
@@ -247,14 +264,14 @@ class Late:
         fusion.detectors_ = {}
         for name in fusion.sensors:
             held = learnt["detectors"][name]
-            own_tensors = {
-                key.removeprefix(f"{name}/"): array
-                for key, array in tensors.items()
-                if key.startswith(f"{name}/")
-            }
-            fusion.detectors_[name] = maker.from_state(own_tensors, held)
+            fusion.detectors_[name] = maker.from_state(_below(tensors, name), held)
+        fusion.positions_ = {
+            name: Positions.from_state(_below(tensors, f"{_PLACES}:{name}"))
+            for name in fusion.sensors
+        }
         fusion.part_scales_ = {k: Scale.from_state(v) for k, v in learnt["part_scales"].items()}
         fusion.pixel_scales_ = {k: Scale.from_state(v) for k, v in learnt["pixel_scales"].items()}
+        fusion.correlation_ = {kind: np.array(rows) for kind, rows in learnt["correlation"].items()}
         return fusion
 
     def _check_fitted(self) -> None:
@@ -272,46 +289,58 @@ class Late:
         )
         return made
 
-    def _fit_scales(self, scenes: Scenes) -> None:
-        """Score every training part as a stranger, and learn what good scores look like."""
-        rng = np.random.default_rng(self.seed)
-        parts: dict[str, list[float]] = {name: [] for name in self.detectors_}
-        pixels: dict[str, list[np.ndarray]] = {name: [] for name in self.detectors_}
-        share = max(1, min(_PIXELS_A_SCENE, _PIXELS // len(scenes)))
-        for index, scene in enumerate(track(scenes, len(scenes), "scoring held-out good parts")):
-            for name, detector in self.detectors_.items():
-                held_out = detector.predict(scene, without=index % self.folds)
-                parts[name].append(float(held_out["sensor_score"].item()))
-                known = held_out["sensor_map"].values
-                known = known[np.isfinite(known)]
-                drawn = rng.integers(known.size, size=share) if known.size else slice(0)
-                pixels[name].append(known[drawn])
-        for name in [name for name, scores in parts.items() if np.isnan(scores).all()]:
-            parts[name], pixels[name] = self._as_known(name, scenes)
-        self.part_scales_ = {name: Scale(_PART_TAIL).fit(scores) for name, scores in parts.items()}
-        self.pixel_scales_ = {
-            name: Scale(_PIXEL_TAIL).fit(np.concatenate(scores)) for name, scores in pixels.items()
-        }
+    def _correlation(self, evidence: xr.DataArray) -> xr.DataArray:
+        """Give the correlation of parts' or pixels' evidences; none before ``fit``."""
+        held = getattr(self, "correlation_", None)
+        names = list(self.detectors_) if held else evidence["sensor"].values.tolist()
+        matrix = held["pixels" if "y" in evidence.dims else "parts"] if held else np.eye(len(names))
+        return xr.DataArray(matrix, {"sensor": names, "other": names}, ("sensor", "other"))
 
-    def _as_known(self, name: str, scenes: Scenes) -> tuple[list[float], list[np.ndarray]]:
+    def _fit_scales(self, scenes: Scenes) -> None:
+        """Score training parts as strangers, and learn what good scores look like."""
+        step = -(-len(scenes) // _MOST_PARTS)
+        rng, count = np.random.default_rng(self.seed), -(-len(scenes) // step)
+        held = {name: HeldOut(count, rng, self.seed) for name in self.detectors_}
+        for index, scene in enumerate(track(scenes, len(scenes), "scoring held-out good parts")):
+            if index % step:
+                continue
+            fold = index % self.folds
+            for name, detector in self.detectors_.items():
+                held[name].add(detector.predict(scene, without=fold), apart_of(scene, name), fold)
+        for name in [name for name, parts in held.items() if parts.knows_nothing]:
+            held[name] = self._as_known(name, scenes)
+        learnt = {name: parts.learnt(self.places) for name, parts in held.items()}
+        self.positions_ = {name: told.positions for name, told in learnt.items()}
+        self.part_scales_, self.pixel_scales_, self.correlation_ = scales_of(
+            learnt, self.heavy_tails
+        )
+
+    def _as_known(self, name: str, scenes: Scenes) -> HeldOut:
         """Score parts that all lie in one fold as known ones: they have no stranger's score.
 
         The scale is then too strict, for which the verdict's own calibration makes up.
         """
-        predictions = [self.detectors_[name].predict(scene) for scene in scenes]
-        maps = [prediction["sensor_map"].values.ravel()[::97] for prediction in predictions]
-        return [float(p["sensor_score"].item()) for p in predictions], maps
+        known = HeldOut(len(scenes), np.random.default_rng(self.seed), self.seed)
+        for scene in scenes:
+            known.add(self.detectors_[name].predict(scene), apart_of(scene, name), 0)
+        return known
 
     def _scored(self, scene: xr.Dataset, without: int | None) -> xr.Dataset:
-        """Let every detector score the scene, each timed."""
+        """Let every detector score the scene, each timed, and hold it against its places."""
         self._check_fitted()
         maps, scores, seconds = [], [], []
-        for detector in self.detectors_.values():
+        for name, detector in self.detectors_.items():
             started = time.perf_counter()
             own = detector.predict(scene, without=without)
+            pixels, score = self.positions_[name].rescored(own, apart_of(scene, name))
             seconds.append(time.perf_counter() - started)
-            maps.append(own["sensor_map"].values[0])
-            scores.append(float(own["sensor_score"].item()))
+            maps.append(pixels)
+            scores.append(score)
         prediction = new_prediction(scene, list(self.detectors_), np.stack(maps), np.array(scores))
         prediction["seconds"] = ("sensor", np.array(seconds))
         return prediction
+
+
+def _below(tensors: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+    """Give the arrays whose keys start with a name, without it."""
+    return {k.removeprefix(f"{name}/"): v for k, v in tensors.items() if k.startswith(f"{name}/")}

@@ -5,19 +5,24 @@ last, because what they ignore is ignored whatever was done before.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import xarray as xr
 
 from mmdefect.boxes import with_boxes
 from mmdefect.captures import Capture
 from mmdefect.cards import Card
-from mmdefect.errors import CardError
+from mmdefect.errors import CardError, SensorError
 from mmdefect.geometry.removal import without_background
 from mmdefect.learnable import learnable
+from mmdefect.radiography.shape import ShapeOptions
 from mmdefect.reading import FrameReader
 from mmdefect.registration import to_scene
 from mmdefect.rigging import CardRig
 from mmdefect.zones import Zones
+
+if TYPE_CHECKING:
+    from mmdefect.radiography.normalise import Normaliser
 
 
 class SceneBuilder:
@@ -36,6 +41,7 @@ class SceneBuilder:
         self.reader = reader
         self.rig = rig
         self.zones = Zones(card.zones)
+        self._normalisers: dict[str, Normaliser] = {}
 
     def built(
         self,
@@ -66,6 +72,7 @@ class SceneBuilder:
         read = {name: self.reader.frame(capture, name, others) for name in [*sensors, *scanners]}
         there = {name: frame for name, frame in read.items() if frame is not None}
         grids = self.grids(sensors)
+        there = self._against_shapes(capture, there)
         if self.rig is not None:
             there, found = self.rig.registration.place(there)
             grids |= found
@@ -83,6 +90,36 @@ class SceneBuilder:
             attrs=attrs,
         ).assign_coords(grid=("sensor", [grids[name] for name in sensors]))
         return self.zones.laid_over(self._marked(scene, capture, fits))
+
+    def _against_shapes(
+        self, capture: Capture, frames: dict[str, xr.DataArray]
+    ) -> dict[str, xr.DataArray]:
+        """Hold frames, still on their own grids, against the part's shape where a card says so."""
+        kept = dict(frames)
+        for name, frame in frames.items():
+            shape = getattr(self.reader.adapter(name), "shape", None)
+            if shape is None:
+                continue
+            try:
+                kept[name] = self._normaliser(name, shape).normalised(frame, frames)
+            except SensorError as error:
+                self.reader.refuse(capture, name, capture.frames[name], str(error))
+                del kept[name]
+        return kept
+
+    def _normaliser(self, name: str, shape: ShapeOptions) -> "Normaliser":
+        """Make what holds a sensor's frames against the part's shape, once."""
+        if self.rig is None:
+            raise CardError(
+                f"card {self.card.name!r}: [sensors.{name}] quantity {shape.quantity!r} needs to "
+                "know where the source and the panel stand; give the card a rig: [rig] file"
+            )
+        if name not in self._normalisers:
+            from mmdefect.radiography.normalise import Normaliser
+
+            rig = self.rig.registration.rig
+            self._normalisers[name] = Normaliser(rig, name, shape)
+        return self._normalisers[name]
 
     def _marked(self, scene: xr.Dataset, capture: Capture, fits: bool) -> xr.Dataset:
         """Take the background out, and write down boxes and what may be learnt from."""

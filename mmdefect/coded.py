@@ -1,12 +1,14 @@
 """What a JPEG, JPEG-LS or JPEG 2000 stream declares, before a decoder believes it.
 
 A decoder allocates what the stream says, not what the file around it says. So the first frame
-header is found here, in a bounded walk over the markers, and held against the promised size.
+header is found here, in a bounded walk over the markers, and held against the promised size. A
+stream without its end is refused, because CharLS waits for the rest of a JPEG-LS stream for ever.
 """
 
 from mmdefect.errors import SensorError
 
 _J2K = b"\xff\x4f\xff\x51"
+_END, _MOST_PADDING = b"\xff\xd9", 64
 _MOST_TILES = 4096
 _FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 _ALONE = {0x01, *range(0xD0, 0xD9)}
@@ -27,6 +29,12 @@ def check_coded(packed: bytes, rows: int, columns: int, channels: int) -> None:
     SensorError
         When it declares another size, or is no such stream.
     """
+    whole = packed.startswith(_J2K) or packed[-_MOST_PADDING:].rstrip(b"\0").endswith(_END)
+    if not whole:
+        raise SensorError(
+            "packs a frame without its end, but a whole JPEG stream was promised; it was cut off: "
+            "copy the file again"
+        )
     found = _j2k(packed) if packed.startswith(_J2K) else _jpeg(packed)
     if found != (rows, columns, channels):
         raise SensorError(

@@ -2,8 +2,7 @@
 
 Protocols instead of base classes: a plug-in need not import us to fit, and what a protocol
 promises is held by ``tests/test_contracts.py`` for every name the registry lists. Every maker can
-be called without arguments. Room is left for detectors that merge what two sites know; it comes
-with the first detector that does so.
+be called without arguments.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +32,9 @@ class SensorAdapter(Protocol):
 
     An adapter some of whose options are files (a flat field, a mask of bad pixels) names those
     options in a class attribute ``files``: paths below the data set's folder are handed to it
-    resolved, and their content becomes part of the manifest.
+    resolved, and their content becomes part of the manifest. One whose frames are to be held
+    against the part's shape, which needs the rig, says how in an attribute ``shape``
+    (``mmdefect.radiography.shape.ShapeOptions`` or None).
     """
 
     modality: str
@@ -128,6 +129,15 @@ class Updatable(Protocol):
 
     def add(self, scenes: Scenes) -> int:
         """Learn from scenes of further good parts; give how many patches were taken in."""
+        ...
+
+
+@runtime_checkable
+class Mergeable(Protocol):
+    """A detector that can be joined with one of the same settings that learnt other parts."""
+
+    def merge(self, other: Self) -> Self:
+        """Give what fitting on both sets of parts would give; neither of the two changes."""
         ...
 
 

@@ -175,6 +175,9 @@ def read_tiff(path: Path, max_bytes: int, frame: int | None = None) -> NDArray[A
     from tifffile import TiffFile
 
     with path.open("rb") as stream, silent_log("tifffile"), TiffFile(stream) as tiff:
+        count = _behind_one_page(tiff)
+        if count > 1:
+            return _unlisted(stream, tiff.pages[0].aspage(), (count, frame), max_bytes)
         pages = _pages(tiff) if frame is None else [_chosen_page(tiff, frame)]
         first = pages[0]
         if first.dtype is None or any(
@@ -207,6 +210,40 @@ def _pages(tiff: Any) -> list[Any]:
             "promised; name one by frame = N"
         )
     return [page for page in pages if not page.is_reduced] or pages
+
+
+def _behind_one_page(tiff: Any) -> int:
+    """Count the frames that a single page stands for, as in large stacks of ImageJ."""
+    pages = list(islice(tiff.pages, 2))
+    if len(pages) != 1:
+        return len(pages[:1])
+    if tiff.is_imagej:
+        return int((tiff.imagej_metadata or {}).get("images", 1))
+    told = (tiff.shaped_metadata or [{}])[0].get("shape") or (1,)
+    return int(math.prod(map(int, told)) // max(pages[0].aspage().size, 1))
+
+
+def _unlisted(
+    stream: IO[bytes], page: Any, chosen: tuple[int, int | None], max_bytes: int
+) -> NDArray[Any]:
+    """Read a frame that lies behind the one page, one after the other."""
+    count, frame = chosen
+    if frame is None:
+        raise SensorError(f"holds {count} frames, but one was promised; name one by frame = N")
+    check_frame(frame, count)
+    check_declared(page.shape, page.dtype, max_bytes)
+    stream.seek(0, 2)
+    last = page.dataoffsets[0] + count * page.nbytes
+    if page.compression != 1 or not page.is_contiguous or last > stream.tell():
+        raise SensorError(
+            f"holds {count} frames behind one page, of which the last ends at byte {last} of "
+            f"{stream.tell()}, but uncompressed frames were promised; save each in its own page"
+        )
+    stream.seek(page.dataoffsets[0] + frame * page.nbytes)
+    stored: NDArray[Any] = np.frombuffer(
+        stream.read(page.nbytes), page.dtype.newbyteorder(page.parent.byteorder)
+    )
+    return stored.reshape(page.shape)
 
 
 def _chosen_page(tiff: Any, frame: int) -> Any:

@@ -20,6 +20,7 @@ from mmdefect.peaks import Peaks, usual_area
 from mmdefect.progress import track
 from mmdefect.records import rows_of
 from mmdefect.regions import Region, surface_area
+from mmdefect.reliability import Reliability
 from mmdefect.scene import sensors_of
 from mmdefect.verdict import Calibration
 from mmdefect.zones import Zones
@@ -103,12 +104,15 @@ class Inspection:
         self._calibrate(calibration)
         return self
 
-    def predict(self, scene: xr.Dataset) -> xr.Dataset:
+    def predict(self, scene: xr.Dataset, reliability: Reliability | None = None) -> xr.Dataset:
         """Judge a scene.
 
         Parameters
         ----------
         scene : Dataset
+        reliability : Reliability, optional
+            Of this inspection; watches the sensors of scenes that come in their order, and has a
+            say in the verdict.
 
         Returns
         -------
@@ -127,8 +131,30 @@ class Inspection:
             When the scene has not the sensors or the size that were learnt.
         """
         self._check(scene)
-        judge = Judge(self.calibration_, self.peaks_, self.false_alarm)
+        judge = reliability or self._judge
         return judge.judged(self.fusion.predict(scene), self.zones.places(scene))
+
+    def reliability(self, run_length: float = 10_000, seed: int = 0) -> Reliability:
+        """Begin to watch the sensors of a line.
+
+        Parameters
+        ----------
+        run_length : float
+            Captures between two false alarms of one sensor, on average at least.
+        seed : int
+
+        Returns
+        -------
+        Reliability
+            To be given to `predict` with every scene of the line.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        """
+        self._check_fitted()
+        return Reliability(self._judge, run_length, seed)
 
     def regions(self, scene: xr.Dataset, prediction: xr.Dataset) -> list[Region]:
         """Find where the evidence of a scene is higher than on half of the good parts.
@@ -146,8 +172,7 @@ class Inspection:
         """
         places = self.zones.places(scene)
         areas = {place.grid: surface_area(scene, place.grid) for place in places}
-        judge = Judge(self.calibration_, self.peaks_, self.false_alarm)
-        return places_to_regions(judge, prediction, places, areas)
+        return places_to_regions(self._judge, prediction, places, areas)
 
     def table(self, scenes: Iterable[xr.Dataset]) -> list[dict[str, Any]]:
         """Judge scenes, and tell the results as tidy rows.
@@ -295,6 +320,10 @@ class Inspection:
             levels.append(self.peaks_.measure(prediction, places, self.fusion.combine))
         self.calibration_ = self.calibration_.joined(evidence, scores)
         self.peaks_.add(levels)
+
+    @property
+    def _judge(self) -> Judge:
+        return Judge(self.calibration_, self.peaks_, self.false_alarm)
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "calibration_"):

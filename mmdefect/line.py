@@ -22,6 +22,7 @@ from mmdefect.layout import BOXES, MASK, Slot
 from mmdefect.marked import refer_all
 from mmdefect.model import Origin
 from mmdefect.records import record_of, region_rows
+from mmdefect.reliability import Reliability
 from mmdefect.truth import Truth
 
 Row = dict[str, Any]
@@ -197,7 +198,12 @@ def inspect(model: Inspection | str | Path, paths: Iterable[str | Path]) -> Iter
             yield {**judged(inspection, dataset, capture), "model": digest}
 
 
-def judged(inspection: Inspection, dataset: Dataset, capture: Capture) -> Row:
+def judged(
+    inspection: Inspection,
+    dataset: Dataset,
+    capture: Capture,
+    reliability: Reliability | None = None,
+) -> Row:
     """Judge one capture.
 
     Parameters
@@ -206,6 +212,8 @@ def judged(inspection: Inspection, dataset: Dataset, capture: Capture) -> Row:
     dataset : Dataset
         That reads it.
     capture : Capture
+    reliability : Reliability, optional
+        That watches the sensors of captures judged in their order.
 
     Returns
     -------
@@ -216,7 +224,7 @@ def judged(inspection: Inspection, dataset: Dataset, capture: Capture) -> Row:
     files = {name: str(path) for name, path in capture.frames.items()}
     try:
         scene = dataset.scene(capture)
-        prediction = inspection.predict(scene)
+        prediction = inspection.predict(scene, reliability)
     except MmdefectError as error:
         refusal = Refusal(capture.id, "", "", str(error))
         return {**unjudged(refusal, None), "verdict": "not_inspectable", "files": files}

@@ -35,7 +35,7 @@ def record_of(prediction: xr.Dataset) -> Row:
     -------
     dict
         ``verdict``, ``image_score``, ``p_value``, ``threshold`` and ``sensors``; with zones
-        judged apart also ``zones``.
+        judged apart also ``zones``, and ``faults`` where the sensors are watched.
     """
     told: Row = {
         "verdict": prediction.attrs["verdict"],
@@ -44,6 +44,8 @@ def record_of(prediction: xr.Dataset) -> Row:
         "threshold": plain(prediction.attrs.get("threshold", np.nan)),
         "sensors": {str(name): _sensor(prediction, name) for name in prediction["sensor"].values},
     }
+    if "faults" in prediction.attrs:
+        told["faults"] = dict(prediction.attrs["faults"])
     if "zone" in prediction.coords:
         told["zones"] = {
             str(name): {

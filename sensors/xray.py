@@ -16,6 +16,7 @@ from mmdefect.errors import CardError, SensorError
 from mmdefect.frames import check_file, decoding, naming, single_channel
 from mmdefect.tomography import read_radiograph
 
+from ._absorption import check_energies, check_told
 from ._frame import (
     ARRAYS,
     IMAGES,
@@ -59,9 +60,9 @@ class Xray:
     dark : float, str or Path, optional
         Counts without a beam, 0 by default; beside `flat` also a file that holds them for every
         pixel.
-    energies : int
-        Number of energies in one file. Of one, several equal channels are accepted; of more, the
-        array is (y, x, energy) or (energy, y, x).
+    energies : int or list of float
+        Number of energies in one file, or what they are called (kV). Of one, several equal
+        channels are accepted; of more, the array is (y, x, energy) or (energy, y, x).
     flat : str or Path, optional
         A file with the counts of the open beam for every pixel.
     frame : int, optional
@@ -69,6 +70,22 @@ class Xray:
     own_fields : bool
         Whether each file is a scan in HDF5 with its own flats and darks, as NXtomo and Data
         Exchange have it; then `frame` counts the projections alone.
+    quantity : {"transmission", "attenuation", "excess", "ratio"}
+        Attenuation is −log of transmission; of the last two, what the part's shape leads one to
+        expect is taken off, or divided by, by the rig: see ``docs/radiometry.md``.
+    repair : bool
+        Whether dead pixels and holes get the median of their neighbours, two pixels deep.
+    cad, fittings : str or Path, optional
+        Closed meshes (STL, PLY, OBJ; the rig's frame, mm) of the part, and of what is of another
+        material in it.
+    surface : str, optional
+        Instead of `cad` the scanner that sees the part's front.
+    back : float, mm, optional
+        With `surface`: how far behind the rig's nominal plane the part's flat back lies; 0.
+    blur : float, px, optional
+        Of the panel; found from each radiograph when left out.
+    align : bool
+        With `cad`: whether the part's place is found from each radiograph.
 
     Raises
     ------
@@ -85,7 +102,7 @@ class Xray:
 
     modality = "xray"
     suffixes: tuple[str, ...] = IMAGES + ARRAYS + DICOM
-    files: tuple[str, ...] = ("flat", "dark")
+    files: tuple[str, ...] = ("flat", "dark", "cad", "fittings")
 
     def __init__(
         self,
@@ -96,10 +113,18 @@ class Xray:
         hole: float | None = None,
         white: float | None = None,
         dark: float | str | Path | None = None,
-        energies: int = 1,
+        energies: int | list[float] = 1,
         flat: str | Path | None = None,
         frame: int | None = None,
         own_fields: bool = False,
+        quantity: str = "transmission",
+        repair: bool = False,
+        cad: str | Path | None = None,
+        fittings: str | Path | None = None,
+        surface: str | None = None,
+        back: float | None = None,
+        blur: float | None = None,
+        align: bool = True,
     ) -> None:
         self._own = check_flag("own_fields", own_fields)
         default = "relative" if white is None and flat is None and not own_fields else "1"
@@ -109,11 +134,12 @@ class Xray:
         self._key = check_key(key)
         self._frame = check_frame(frame)
         self._hole = check_hole(hole)
-        if isinstance(energies, bool) or not isinstance(energies, int) or energies < 1:
-            raise CardError(
-                f"energies is {energies!r}, but a count from 1 was promised; correct it"
-            )
-        self._energies = energies
+        self._labels = check_energies(energies)
+        self._energies = len(self._labels)
+        self._told = check_told(
+            self.unit_read, quantity, repair, cad, fittings, surface, back, blur, align
+        )
+        self.shape = self._told.shape
         self._field: tuple[np.ndarray, np.ndarray] | None = None
         if own_fields:
             self._check_own([flat, dark, white, key])
@@ -222,7 +248,8 @@ class Xray:
         Returns
         -------
         DataArray (energy, y, x), float32, 1 or relative
-            Transmission, or counts as scaled; NaN at holes.
+            Transmission, or counts as scaled; NaN at holes. Attenuation (attribute ``quantity``)
+            where it, or what a shape leaves of it, was asked for.
 
         Raises
         ------
@@ -239,8 +266,8 @@ class Xray:
                 values = self._transmission(counts)
         if self._hole is not None:
             values[counts == self._hole] = np.nan
-        energies = {"energy": list(range(self._energies))}
-        return label(values, self.modality, self.unit_read, energies)
+        frame = label(values, self.modality, self.unit_read, {"energy": self._labels})
+        return self._told.finished(frame)
 
     def _transmission(self, counts: np.ndarray) -> np.ndarray:
         """Scale counts by the levels, or by the fields pixel by pixel."""

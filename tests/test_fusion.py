@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
+from scipy.stats import genpareto, norm
 
 from mmdefect.errors import MmdefectError, NotFittedError, SceneError, UnknownNameError
-from mmdefect.fusion import late
-from mmdefect.fusion._rules import RULES
+from mmdefect.fusion import _held_out
+from mmdefect.fusion._rules import RULES, correlation_of, deviates
 from mmdefect.fusion._scales import Scale
 from mmdefect.fusion.late import Late
 from mmdefect.scene import new_scene
@@ -64,6 +65,24 @@ def test_the_tail_goes_on_at_the_mean_excess():
     np.testing.assert_allclose(scale.evidence(50.0), -np.log(0.5), rtol=0.01)
 
 
+@pytest.mark.parametrize("shape", [0.0, 0.3])
+def test_the_tail_is_the_generalised_pareto_that_good_scores_follow(shape):
+    good = genpareto.rvs(shape, scale=2.0, size=20_000, random_state=4)
+    scale = Scale(0.2, heavy=True).fit(good)
+    assert scale.shape_ == pytest.approx(shape, abs=0.06)
+    beyond = np.array([20.0, 40.0, 80.0])
+    wanted = -genpareto.logsf(beyond, shape, scale=2.0)
+    np.testing.assert_allclose(scale.evidence(beyond), wanted, rtol=0.15)
+
+
+def test_a_tail_of_few_parts_is_drawn_towards_the_exponential():
+    heavy = genpareto.ppf((np.arange(40) + 0.5) / 40, 0.5)
+    few, many = (Scale(0.2, heavy=True).fit(np.repeat(heavy, n)) for n in (1, 100))
+    assert 0 < few.shape_ < 0.5 * 9 / 19
+    assert few.shape_ < many.shape_ <= 0.5
+    assert Scale(0.2).fit(heavy).shape_ == 0
+
+
 def test_good_scores_that_are_all_the_same_or_only_two_still_make_a_scale():
     same = Scale(0.2).fit([5.0] * 9)
     assert same.evidence([4.0, 5.0]).tolist() == [0, 0]
@@ -89,27 +108,75 @@ def evidence_of(*rows: list[float]) -> xr.DataArray:
     return xr.DataArray(np.array(rows), dims=("sensor", "y"))
 
 
-@pytest.mark.parametrize(
-    ("rule", "wanted"),
-    [
-        ("sum", [7, 3, NAN, 0]),
-        ("max", [4, 3, NAN, 0]),
-        ("norm", [5, 3, NAN, 0]),
-        ("mean", [3.5, 3, NAN, 0]),
+BY_HAND = {
+    "bonferroni": [4 - np.log(2), 3, NAN, 0],
+    "fisher": [7, 3, NAN, 0],
+    "harmonic": [-np.log(2 / (np.exp(3) + np.exp(4))), 3, NAN, 0],
+    "max": [4, 3, NAN, 0],
+    "mean": [3.5, 3, NAN, 0],
+    "norm": [5, 3, NAN, 0],
+    # the sum of the normal deviates of p = exp(−e), over the root of their number
+    "stouffer": [
+        (norm.isf(np.exp(-3)) + norm.isf(np.exp(-4))) / 2**0.5,
+        norm.isf(np.exp(-3)),
+        NAN,
+        norm.isf(np.exp(-0.001)),
     ],
-)
-def test_a_rule_by_hand_and_what_is_not_there_contributes_nothing(rule, wanted):
-    assert set(RULES) == {"sum", "max", "norm", "mean"}
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_by_hand_and_what_is_not_there_contributes_nothing(rule):
     evidence = evidence_of([3, 3, NAN, 0], [4, NAN, NAN, NAN])
-    np.testing.assert_array_equal(Late(rule=rule).combine(evidence), wanted)
+    np.testing.assert_allclose(Late(rule=rule).combine(evidence), BY_HAND[rule], rtol=1e-9)
     alone = Late(rule=rule).combine(evidence[:0])
     assert alone.dims == ("y",)
     assert np.isnan(alone).all()
 
 
+@given(
+    st.sampled_from(sorted(RULES)),
+    st.lists(st.floats(0, 60) | st.just(NAN), min_size=1, max_size=4),
+    st.integers(0, 3),
+    st.floats(0.01, 40),
+)
+def test_no_rule_falls_when_an_evidence_rises(rule, evidence, which, more):
+    low = np.array(evidence)
+    high = low.copy()
+    high[which % len(low)] += more
+    told = [Late(rule=rule).combine(xr.DataArray(row, dims="sensor")) for row in (low, high)]
+    assert np.isnan(low).all() == np.isnan(told[0])
+    assert np.isnan(low).all() or told[1] >= told[0]
+
+
+def test_deviates_are_those_of_the_p_values_however_small():
+    evidence = np.array([NAN, 0.0, np.log(2), 3.0, 50.0, 599.0, 601.0, 5000.0])
+    found = deviates(evidence)
+    assert np.isnan(found[0])
+    np.testing.assert_allclose(found[1:6], norm.isf(np.exp(-np.maximum(evidence[1:6], 0.001))))
+    # the survival function in logarithms is scipy's own, and does not underflow
+    np.testing.assert_allclose(-norm.logsf(found[6:]), evidence[6:], rtol=1e-4)
+
+
+def test_a_second_sensor_that_always_says_the_same_adds_nothing_to_stouffer():
+    rng = np.random.default_rng(3)
+    good = rng.exponential(size=4000)
+    alone = np.stack([good, good], axis=1)
+    found = correlation_of(alone)
+    assert found[0, 1] == pytest.approx(4000 / 4010)
+    assert np.linalg.eigvalsh(found).min() >= -1e-12
+    independent = correlation_of(rng.exponential(size=(4000, 3)))
+    assert abs(independent - np.eye(3)).max() < 0.06
+    assert (correlation_of(alone[:7]) == np.eye(2)).all()
+    labels = {"sensor": ["a", "b"], "other": ["a", "b"]}
+    twin = xr.DataArray(found, labels, ("sensor", "other"))
+    told = RULES["stouffer"](xr.DataArray([4.0, 4.0], {"sensor": ["a", "b"]}, "sensor"), twin)
+    assert told == pytest.approx(norm.isf(np.exp(-4.0)), rel=1e-3)
+
+
 def test_an_unknown_rule_is_told_what_there_is():
     with pytest.raises(
-        UnknownNameError, match="no fusion rule named 'vote'; there are: max, mean, norm, sum"
+        UnknownNameError, match="no fusion rule named 'vote'; there are: bonferroni, fisher, "
     ):
         Late(rule="vote")
 
@@ -229,6 +296,24 @@ def test_scales_are_fitted_on_parts_that_the_detectors_had_not_seen(fitted):
     assert ((held_out.mean(0) > 0.6) & (held_out.mean(0) < 1.4)).all()
 
 
+def test_scores_held_against_their_places_are_those_of_strangers_and_come_back_from_disk():
+    placed = Late(places=True, heavy_tails=True, rule="stouffer")
+    placed.fit([scene(seed) for seed in range(16)])
+    assert not any(positions.is_flat for positions in placed.positions_.values())
+    fresh = np.array([placed.predict(scene(k))["evidence"] for k in range(300, 330)])
+    known = np.array([placed.predict(scene(k))["evidence"] for k in range(16)])
+    assert (known.mean(0) < fresh.mean(0) - 0.2).all()
+    assert ((fresh.mean(0) > 0.3) & (fresh.mean(0) < 1.7)).all(), fresh.mean(0)
+    tensors, told = placed.state()
+    again = Late.from_state(load_tensors(save_tensors(tensors)), json.loads(json.dumps(told)))
+    seen = scene(9, defect=("rgb",), absent=("xray",))
+    wanted, found = placed.predict(seen), again.predict(seen)
+    xr.testing.assert_identical(found.drop_vars("seconds"), wanted.drop_vars("seconds"))
+    assert wanted["image_score"] > np.median(
+        [placed.predict(scene(k))["image_score"] for k in range(300, 310)]
+    )
+
+
 def test_training_parts_may_lack_a_sensor():
     gaps = Late().fit([scene(k, absent=("infrared",) if k % 3 == 0 else ()) for k in range(12)])
     good = [gaps.predict(scene(seed))["image_score"].item() for seed in range(100, 106)]
@@ -264,8 +349,11 @@ def test_a_fusion_without_parts_or_sensors_says_so():
 def test_pixels_kept_for_the_scales_do_not_grow_with_the_number_of_parts(parts):
     kept = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(late, "_PIXELS", 900)
-        patch.setattr(Scale, "fit", lambda scale, scores: kept.append(len(scores)) or scale)
+        patch.setattr(_held_out, "_PIXELS", 900)
+        fit = Scale.fit
+        patch.setattr(
+            Scale, "fit", lambda scale, scores: kept.append(len(scores)) or fit(scale, scores)
+        )
         Late(sensors=("infrared",)).fit([scene(seed) for seed in range(parts)])
     assert kept[0] == parts
     assert 0.9 * 900 - parts < kept[1] <= 900

@@ -23,8 +23,12 @@ def hdf5(path, **options):
         file.create_dataset("frames", data=STACK, **options)
 
 
+PATTERNS = "structured_light"  # whose file is a stack as a whole
 WRITERS = {
     "plain.tif": lambda path: tifffile.imwrite(path, STACK, photometric="minisblack"),
+    "behind_one_page.tif": lambda path: tifffile.imwrite(
+        path, STACK.astype(">u2"), photometric="minisblack", truncate=True, byteorder=">"
+    ),
     "packed.tif": lambda path: tifffile.imwrite(
         path, STACK, photometric="minisblack", compression="zlib"
     ),
@@ -93,8 +97,30 @@ def test_a_file_of_one_frame_has_no_second(tmp_path):
         read_array(tmp_path / "a.npy", frame=0)
 
 
-@pytest.mark.parametrize("sensor", names("sensors"))
+@pytest.mark.parametrize("sensor", [name for name in names("sensors") if name != PATTERNS])
 @pytest.mark.parametrize("frame", [-1, 1.0, True, "first", 10**9])
 def test_what_chooses_no_frame_is_refused(sensor, frame):
     with pytest.raises(CardError, match=r"frame is .*, but a count from 0 was promised"):
         load("sensors", sensor)(frame=frame)
+
+
+def test_frames_behind_one_page_must_all_be_there(tmp_path):
+    WRITERS["behind_one_page.tif"](tmp_path / "a.tif")
+    body = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(body[:-5])
+    with pytest.raises(SensorError, match="5 frames behind one page, of which the last ends at"):
+        read_array(tmp_path / "a.tif", frame=0)
+
+
+def test_a_large_stack_of_imagej_has_one_page_and_all_its_frames(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", STACK[0], imagej=True, metadata={"images": 1})
+    said = (tmp_path / "a.tif").read_bytes()
+    first, *others = (frame.astype("<u2").tobytes() for frame in STACK)
+    stored = said.replace(b"ImageJ=1.11a\nimages=1\n", b"ImageJ=1.11a\nimages=5\n")
+    assert stored != said
+    assert stored.endswith(first)
+    (tmp_path / "a.tif").write_bytes(stored + b"".join(others))
+    for frame in range(5):
+        np.testing.assert_array_equal(read_array(tmp_path / "a.tif", frame=frame), STACK[frame])
+    with pytest.raises(SensorError, match="holds 5 frames, but one was promised"):
+        read_array(tmp_path / "a.tif")

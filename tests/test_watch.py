@@ -243,6 +243,19 @@ def test_verdicts_are_those_of_inspect_and_a_restart_repeats_none(place, incomin
     assert kept == {path: stamp for path, stamp in old.items() if Path(path).stem in "01"}
 
 
+def test_a_sensor_that_gives_one_frame_twice_is_named_and_known_after_a_restart(place, incoming):
+    journal = incoming.parent / "verdicts.jsonl"
+    other = {**frames_of(place, name="001"), "rgb": frames_of(place)["rgb"]}
+    faults = []
+    for name, frames in (("0", frames_of(place)), ("1", other), ("2", other)):
+        arrive(frames, incoming, name)
+        (row,) = watch(incoming, place / "model", journal, patience=QUICK, once=True)
+        faults.append(row["faults"])
+        assert row["verdict"] != "good"
+    frozen = {"rgb": "frozen", "points": "frozen"}
+    assert faults == [{}, {"rgb": "frozen"}, frozen]
+
+
 def test_a_frame_written_in_pieces_is_read_when_it_is_whole(place, incoming):
     """The writer rests, with half a file on disk, for longer than files have to settle."""
     frames = frames_of(place)
@@ -350,7 +363,7 @@ from mmdefect.watch import loop
 folder, seed, kills = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 chance = random.Random(seed)
 
-def slow_verdict(inspection, dataset, capture):
+def slow_verdict(inspection, dataset, capture, reliability):
     "Stands for the model: takes its time, and tells what it was shown."
     shown = {name: Path(path).read_bytes().decode() for name, path in capture.frames.items()}
     time.sleep(0.004)
@@ -378,7 +391,9 @@ def write_some():
 for turn in range(kills + 1):
     child = os.fork()
     if child == 0:
-        watch = loop.Watch(folder, inspection, loop.Journal(folder.parent / "j"), patience)
+        watch = loop.Watch(
+            folder, inspection, loop.Journal(folder.parent / "j"), patience, run_length=0
+        )
         for row in watch.rows(once=turn == kills):
             with open(folder.parent / "told", "a") as told:
                 told.write(row["capture"] + chr(10))

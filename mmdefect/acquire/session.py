@@ -201,6 +201,8 @@ class Session:
         if frame.number is None or not isinstance(self._grouper, ByNumber):
             return False
         behind = self._sent - self._grouper.number(frame, begins_at=self._sent)
+        if behind > 0 and isinstance(frame, Damaged):
+            return True  # counted already; the driver may tell of it twice, and late
         if behind == 0:
             self._behind[frame.camera] = 0
             return False

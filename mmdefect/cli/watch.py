@@ -29,6 +29,14 @@ def command(
     rescan: Annotated[
         float, typer.Option(min=0.1, help="Seconds between two walks through the folder.")
     ] = 10.0,
+    run_length: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            help="Captures between two false alarms of one sensor's monitor, on average at least; "
+            "0: sensors are not watched.",
+        ),
+    ] = 10_000.0,
     once: Annotated[
         bool, typer.Option("--once", help="Stop when all that is there is judged.")
     ] = False,
@@ -46,9 +54,8 @@ def command(
     with Journal(kept) as opened:
         if opened.cut:
             _tell(f"{opened.cut} bytes of an unfinished line were cut off '{kept}'")
-        watch = Watch(
-            place, Inspection.load(model), opened, Patience(settle, timeout, rescan), _tell
-        )
+        patience = Patience(settle, timeout, rescan)
+        watch = Watch(place, Inspection.load(model), opened, patience, _tell, run_length)
         _stop_on_signals(watch.stop)
         _tell(f"{len(watch)} captures have their verdict; watching '{folder}', journal '{kept}'")
         for row in watch.rows(once=once):

@@ -19,11 +19,14 @@ from mmdefect.doctor.findings import (
     plane,
 )
 
-PLAUSIBLE = {
+PLAUSIBLE: dict[tuple[str, ...], tuple[float, float]] = {
     ("infrared", "K"): (200.0, 2500.0),
     ("points", "mm"): (1.0, 1e5),
     ("depth", "mm"): (1.0, 1e5),
     ("xray", "1"): (-0.1, 1.3),
+    ("xray", "1", "attenuation"): (-0.3, 9.3),
+    ("xray", "1", "excess"): (-1.0, 1.0),
+    ("xray", "1", "ratio"): (0.0, 2.0),
 }
 """Where the 5 % and 95 % quantiles of a frame in a known unit are believed."""
 PLATEAU = 0.01
@@ -57,6 +60,7 @@ class ValuesCheck:
         self._distinct: list[int] = []
         self._step: list[float] = []
         self.modality, self.units = "", ""
+        self._kind: tuple[str, ...] = ("", "")
 
     def look(self, seen: Seen) -> None:
         """Take the frame's quantiles, holes and plateaus."""
@@ -64,6 +68,8 @@ class ValuesCheck:
         if frame is None:
             return
         self.modality, self.units = frame.attrs["modality"], frame.attrs["units"]
+        quantity = frame.attrs.get("quantity")
+        self._kind = (self.modality, self.units, *([str(quantity)] if quantity else []))
         values = plane(frame)
         known = values[np.isfinite(values)]
         least, low, level, high, most = np.quantile(known, [0.001, 0.05, 0.5, 0.95, 0.999])
@@ -134,7 +140,7 @@ class ValuesCheck:
                 "no temperature, length or transmission can be read off",
                 "if the counts have a scale, state unit and scale in the card",
             )
-        least, most = PLAUSIBLE.get((self.modality, self.units), (-np.inf, np.inf))
+        least, most = PLAUSIBLE.get(self._kind, (-np.inf, np.inf))
         off = (low < least) | (high > most)
         if off.any():
             yield self._told(

@@ -40,6 +40,7 @@ def contrast_of(frame: xr.DataArray) -> tuple[Tensor, Tensor]:
         return torch.from_numpy(height_above_reference(planes.numpy()))[None], measured
     if modality == "depth":
         return torch.from_numpy(height_above_plane(planes[0].numpy()))[None], measured
-    if modality == "xray" and frame.attrs["units"] == "1":
+    through = frame.attrs.get("quantity", "transmission") == "transmission"
+    if modality == "xray" and frame.attrs["units"] == "1" and through:
         return -torch.log(planes.clamp_min(1e-4)), measured
     return planes, measured

@@ -223,6 +223,8 @@ def _frame_tile(capture: _Capture, name: str) -> str:
         drawn = map_png(plane, colors, low, high, outline)
     first, last = ends(low, high)
     unit = clean(frame.attrs["units"].replace("1", ""))
+    if "quantity" in frame.attrs:
+        quantity = f"{clean(str(frame.attrs['quantity']))} "
     quantity = quantity if unit != "relative" else ""
     if "channel" in frame.coords:
         first_channel = frame.isel(channel=0)

@@ -61,6 +61,9 @@ class Watch:
     patience : Patience, optional
     note : callable, optional
         Takes texts for the operator.
+    run_length : float
+        Captures between two false alarms of one sensor's monitor, on average at least; 0 for no
+        monitor.
 
     Raises
     ------
@@ -79,6 +82,7 @@ class Watch:
         journal: Journal,
         patience: Patience | None = None,
         note: Callable[[str], None] = lambda _: None,
+        run_length: float = 10_000,
     ) -> None:
         origin = inspection.origin_
         if origin is None:
@@ -99,8 +103,11 @@ class Watch:
         self._judged: set[Key] = set()
         self._stopped = self._told_of_no_place = False
         self._notices = Notices(self.folder)
+        self._reliability = inspection.reliability(run_length) if run_length else None
         for row in journal.rows():
             self._remember(row)
+            if self._reliability is not None and row.get("sensors"):
+                self._reliability.pass_by({n: s["score"] for n, s in row["sensors"].items()})
 
     def __len__(self) -> int:
         """Count the captures that have their verdict."""
@@ -208,7 +215,7 @@ class Watch:
             row = unjudged(Refusal(capture.id, "", "", why), None)
         else:
             dataset = self._dataset(place)
-            row = judged(self.inspection, dataset, capture)
+            row = judged(self.inspection, dataset, capture, self._reliability)
             dataset.refused.clear()
         row["refused"] += [
             {"sensor": sensor, "file": str(other), "why": f"{chosen[sensor].name} is there too"}

@@ -1,0 +1,274 @@
+"""A watch on every sensor while parts go by: it names the one that sees otherwise than it did.
+
+* A camera is bumped, a lamp ages, a cable sticks: its scores then say nothing of the part. The
+  ranks of a sensor's scores among those it gave before are uniform as long as nothing changed,
+  whatever the detector is worth [1]_. Bets against that are paid out; a sensor on which they win
+  too much is named, and taken out of the fusion until it is as before.
+* The bets are a Shiryaev–Roberts e-detector [2]_: as long as nothing changes, it fires once in
+  ``run_length`` captures on average at most. It allows that a tenth of the parts are defective
+  and look so to this sensor; those are not its fault.
+* Naming a sensor never makes a part good. A part that the others alone would pass, but not with
+  it, is referred; so is one that is passed, but would not be without one of its sensors.
+
+References
+----------
+.. [1] Vovk, Nouretdinov, Gammerman: Testing exchangeability on-line, ICML 2003.
+.. [2] Shin, Ramdas, Rinaldo: E-detectors: a nonparametric framework for sequential change
+   detection, New England Journal of Statistics in Data Science, 2023.
+"""
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import xarray as xr
+
+from mmdefect.judging import Judge
+from mmdefect.zones import Place
+
+DEFECTIVE = 0.1
+_MOST_KEPT = 5000
+_RECOVERED = np.log(100.0)
+_LEAST_CLEARING = 8
+
+
+class Bet(NamedTuple):
+    """A density on ranks, against the uniform one: pays where it is above 1.
+
+    Attributes
+    ----------
+    side : str
+        ``strange`` where it bets on low p-values, ``blind`` on high ones.
+    power : float
+        Of ``(power + 1) · x^power``, x the p-value or what it lacks of 1.
+    """
+
+    side: str
+    power: float
+
+    def pays(self, p_value: float) -> float:
+        """Give the factor by which the stake grows; on good and some defective parts 1 at most."""
+        at = p_value if self.side == "blind" else 1 - p_value
+        pay = (self.power + 1) * at**self.power
+        # defective parts can only help a bet on low p-values, by its highest payment at most
+        return float(pay / (1 + DEFECTIVE * self.power) if self.side == "strange" else pay)
+
+
+BETS = tuple(Bet(side, power) for side in ("strange", "blind") for power in (1.0, 3.0, 9.0))
+
+
+class Monitor:
+    """The bets on one sensor.
+
+    Parameters
+    ----------
+    scores : sequence of float
+        What good parts scored that fitted nothing.
+    run_length : float
+        Captures between two false alarms, on average at least.
+    seed : int
+        Breaks ties between ranks.
+
+    Attributes
+    ----------
+    fault : str
+        Empty, or what is wrong: ``strange`` (scores are higher than they were), ``blind`` (they
+        are lower and vary less), ``frozen`` (it gave the same score twice running).
+    stakes : float array (bet,)
+        What the bets have won; fires when their mean reaches ``run_length``.
+    """
+
+    def __init__(self, scores: Sequence[float], run_length: float, seed: int = 0) -> None:
+        self.known = sorted(float(score) for score in scores if np.isfinite(score))
+        self.run_length = run_length
+        self.rng = np.random.default_rng(seed)
+        self.stakes = np.zeros(len(BETS))
+        self.fault = ""
+        self.winner = 0
+        self.cleared = 0.0
+        self.last = float("nan")
+        self.fresh: list[float] = []
+
+    @property
+    def level(self) -> float:
+        """How near it is to firing: 0 nothing won, 1 fired."""
+        return min(1.0, float(self.stakes.mean()) / self.run_length)
+
+    def see(self, score: float) -> str:
+        """Take the next capture's score in.
+
+        Parameters
+        ----------
+        score : float
+            NaN where the sensor was absent: nothing follows from that.
+
+        Returns
+        -------
+        str
+            ``fault``.
+        """
+        if not np.isfinite(score):
+            return self.fault
+        same, self.last = score == self.last, score
+        pays = np.array([bet.pays(self._rank(score)) for bet in BETS])
+        if self.fault:
+            self._clear(same, pays)
+        elif same:
+            self.fault, self.cleared = "frozen", 0.0
+        else:
+            self.stakes = (self.stakes + 1) * pays
+            self._keep(score)
+            if self.stakes.mean() >= self.run_length:
+                self.winner, self.cleared = int(self.stakes.argmax()), 0.0
+                self.fault = BETS[self.winner].side
+        return self.fault
+
+    def _rank(self, score: float) -> float:
+        """Rank a score among all that are known, ties broken by chance: a p-value."""
+        below, upto = bisect_left(self.known, score), bisect_right(self.known, score)
+        higher, ties = len(self.known) - upto, upto - below + 1
+        return float((higher + self.rng.random() * ties) / (len(self.known) + 1))
+
+    def _keep(self, score: float) -> None:
+        """Let a score join those that later ones are ranked among."""
+        insort(self.known, score)
+        self.fresh.append(score)
+        if len(self.fresh) > _MOST_KEPT:
+            del self.known[bisect_left(self.known, self.fresh.pop(0))]
+
+    def _clear(self, same: bool, pays: np.ndarray) -> None:
+        """Ask whether the sensor is as before: the bet that won now has to lose."""
+        most = 1 / _LEAST_CLEARING
+        if self.fault == "frozen":
+            self.cleared = 0.0 if same else self.cleared + most
+        else:
+            lost = -np.log(max(pays[self.winner], 1e-9)) / _RECOVERED
+            self.cleared = max(0.0, self.cleared + float(np.clip(lost, -most, most)))
+        if self.cleared >= 1 - 1e-9:
+            self.fault, self.stakes = "", np.zeros(len(BETS))
+
+    def state(self) -> dict[str, Any]:
+        """Give all it knows, for JSON."""
+        return {
+            "known": self.known,
+            "fresh": self.fresh,
+            "run_length": self.run_length,
+            "stakes": self.stakes.tolist(),
+            "fault": self.fault,
+            "winner": self.winner,
+            "cleared": self.cleared,
+            "last": self.last if np.isfinite(self.last) else None,
+            "draws": self.rng.bit_generator.state,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Make the monitor that gave this state."""
+        monitor = cls(state["known"], state["run_length"])
+        monitor.fresh, monitor.stakes = list(state["fresh"]), np.array(state["stakes"])
+        monitor.fault, monitor.winner = state["fault"], state["winner"]
+        monitor.cleared = state["cleared"]
+        monitor.last = float("nan") if state["last"] is None else state["last"]
+        monitor.rng.bit_generator.state = state["draws"]
+        return monitor
+
+
+class Reliability:
+    """Judges the captures of a line in their order, and watches every sensor meanwhile.
+
+    Parameters
+    ----------
+    judge : Judge
+    run_length : float
+        Captures between two false alarms of one sensor, on average at least.
+    seed : int
+    """
+
+    def __init__(self, judge: Judge, run_length: float = 10_000, seed: int = 0) -> None:
+        self.judge = judge
+        calibration = judge.calibration
+        self.monitors = {
+            name: Monitor(calibration.of_sensor(name).tolist(), run_length, seed + number)
+            for number, name in enumerate(calibration.sensors)
+        }
+
+    def judged(self, prediction: xr.Dataset, places: Sequence[Place]) -> xr.Dataset:
+        """Judge the next capture.
+
+        Parameters
+        ----------
+        prediction : Dataset
+            Of the fusion.
+        places : sequence of Place
+
+        Returns
+        -------
+        Dataset
+            As ``Judge.judged`` gives it, with attr ``faults``, by sensor. With a faulty sensor
+            the p-value, the score and the verdict are those of the others; ``refer`` where the
+            verdict hangs on one sensor that may not be trusted, or on the lack of it.
+        """
+        scores = prediction["sensor_score"]
+        self.pass_by({name: float(scores.sel(sensor=name).item()) for name in self.monitors})
+        faults = {name: monitor.fault for name, monitor in self.monitors.items() if monitor.fault}
+        whole = self.judge.judged(prediction, places)
+        judged = self.judge.judged(_without(self, prediction, faults), places) if faults else whole
+        verdict = judged.attrs["verdict"]
+        if faults and verdict != "defect" and whole.attrs["verdict"] == "defect":
+            verdict = "refer"
+        if verdict == "good" and self._hangs_on_one(prediction, places, faults):
+            verdict = "refer"
+        return judged.assign_attrs(verdict=verdict, faults=faults)
+
+    def _hangs_on_one(
+        self, prediction: xr.Dataset, places: Sequence[Place], faults: Mapping[str, str]
+    ) -> bool:
+        """Tell whether a part would be a defect without one of its sensors."""
+        there = [name for name in self.monitors if name not in faults]
+        return len(there) > 1 and any(
+            self.judge.judged(_without(self, prediction, [*faults, name]), places).attrs["verdict"]
+            == "defect"
+            for name in there
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Give what all monitors know, for JSON."""
+        return {name: monitor.state() for name, monitor in self.monitors.items()}
+
+    def pass_by(self, scores: Mapping[str, float | None]) -> None:
+        """Go on as if a capture had been judged that was: after a restart, from its record.
+
+        Parameters
+        ----------
+        scores : mapping of str to float or None
+            Every sensor's score; None where it was absent.
+        """
+        for name, monitor in self.monitors.items():
+            score = scores.get(name)
+            monitor.see(float("nan") if score is None else score)
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on where another left off.
+
+        Parameters
+        ----------
+        state : mapping
+            As `state` gave it, of the same sensors.
+        """
+        self.monitors = {name: Monitor.from_state(state[name]) for name in self.monitors}
+
+
+def _without(
+    reliability: Reliability, prediction: xr.Dataset, sensors: Sequence[str] | Mapping[str, str]
+) -> xr.Dataset:
+    """Give a prediction as if some sensors had been absent."""
+    kept = ~prediction["sensor"].isin(list(sensors))
+    rest = prediction.copy()
+    for name in ("evidence", "evidence_map", "sensor_score", "sensor_map"):
+        rest[name] = prediction[name].where(kept)
+    combine = reliability.judge.calibration.combine
+    registered = prediction["grid"].values == prediction.attrs["reference"]
+    rest["image_score"] = combine(rest["evidence"])
+    rest["anomaly_map"] = combine(rest["evidence_map"].isel(sensor=registered))
+    return rest

@@ -1,0 +1,177 @@
+"""The monitor of sensors: it stays quiet on good parts, names planted faults, and recovers."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from mmdefect.judging import Judge
+from mmdefect.peaks import Peaks
+from mmdefect.reliability import BETS, DEFECTIVE, Monitor, Reliability
+from mmdefect.verdict import Calibration
+from mmdefect.zones import Place
+
+SENSORS = ("rgb", "infrared", "xray")
+ALL = Place("part", "rgb", np.ones((2, 2), bool), 0.0, 1.0)
+
+
+def stream(rng: np.random.Generator, length: int, defective: float = 0.0) -> np.ndarray:
+    """Scores of parts that go by; the defective ones are far higher."""
+    scores = rng.normal(size=length)
+    return scores + 5 * (rng.random(length) < defective)
+
+
+def fired(monitor: Monitor, scores: np.ndarray) -> int | None:
+    """Tell after how many captures a monitor fires."""
+    for number, score in enumerate(scores):
+        if monitor.see(score):
+            return number + 1
+    return None
+
+
+@pytest.mark.parametrize("bet", BETS)
+def test_no_bet_pays_on_average_while_nothing_changes(bet):
+    mean = np.mean([bet.pays(p) for p in (np.arange(2000) + 0.5) / 2000])
+    worst = max(bet.pays(1e-9), bet.pays(1 - 1e-9) if bet.side == "blind" else 0.0)
+    assert mean <= 1 + 1e-3
+    if bet.side == "strange":
+        assert (1 - DEFECTIVE) * mean + DEFECTIVE * worst <= 1 + 1e-3
+
+
+@pytest.mark.parametrize("defective", [0.0, 0.1])
+def test_it_fires_no_oftener_than_stated(defective):
+    rng = np.random.default_rng(0)
+    early = 0
+    for seed in range(60):
+        monitor = Monitor(stream(rng, 30), run_length=2000, seed=seed)
+        early += fired(monitor, stream(rng, 400, defective)) is not None
+    # at a run length of 2000 about one in five of such streams may fire
+    assert early <= 0.2 * 60 + 3 * (60 * 0.2 * 0.8) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("shown", "fault"),
+    [
+        (lambda scores: scores + 50, "strange"),
+        (lambda scores: scores + 1.5, "strange"),
+        (lambda scores: scores * 0.01 - 2, "blind"),
+        (lambda scores: np.full_like(scores, 0.3), "frozen"),
+    ],
+)
+def test_a_planted_fault_is_named_within_thirty_captures_and_forgiven_when_it_is_over(shown, fault):
+    rng = np.random.default_rng(1)
+    late = []
+    for seed in range(20):
+        monitor = Monitor(stream(rng, 40), run_length=10_000, seed=seed)
+        assert fired(monitor, stream(rng, 50)) is None
+        late.append(fired(monitor, shown(stream(rng, 60))))
+        assert monitor.fault == fault
+        after = [bool(monitor.see(score)) for score in stream(rng, 120)]
+        assert after[0]
+        assert not after[-1]
+    assert np.median(late) <= 30
+    assert max(late) <= 60
+
+
+def test_it_goes_on_where_it_was():
+    rng = np.random.default_rng(2)
+    first, second = Monitor(stream(rng, 20), 1e4), Monitor(stream(rng, 20), 1e4)
+    scores = stream(rng, 60) + np.linspace(0, 4, 60)
+    for score in scores[:30]:
+        first.see(score)
+    second = Monitor.from_state(json.loads(json.dumps(first.state())))
+    told = [[monitor.see(score) for score in scores[30:]] for monitor in (first, second)]
+    assert told[0] == told[1]
+    assert first.stakes.tolist() == second.stakes.tolist()
+    assert told[0][-1] == "strange"
+
+
+def test_an_absent_sensor_says_nothing_of_itself():
+    monitor = Monitor([1.0, 2.0, 3.0], 1e4)
+    assert monitor.see(float("nan")) == ""
+    assert monitor.stakes.tolist() == [0.0] * len(BETS)
+
+
+# ---------------------------------------------------------------- in the verdict
+
+
+def prediction(evidence: list[float]) -> xr.Dataset:
+    maps = np.broadcast_to(np.array(evidence)[:, None, None], (3, 2, 2)).copy()
+    return xr.Dataset(
+        {
+            "evidence": ("sensor", evidence),
+            "sensor_score": ("sensor", evidence),
+            "evidence_map": (("sensor", "y", "x"), maps),
+            "sensor_map": (("sensor", "y", "x"), maps),
+            "anomaly_map": (("y", "x"), maps.max(0)),
+            "image_score": float(np.nanmax(evidence)),
+        },
+        coords={"sensor": list(SENSORS), "grid": ("sensor", ["rgb"] * 3)},
+        attrs={"reference": "rgb"},
+    )
+
+
+@pytest.fixture
+def line() -> Reliability:
+    rng = np.random.default_rng(3)
+    good = rng.exponential(size=(60, 3))
+    calibration = Calibration(SENSORS, good, good, lambda evidence: evidence.max("sensor"))
+    return Reliability(Judge(calibration, Peaks(), 0.05))
+
+
+def verdicts(line: Reliability, rows: np.ndarray) -> list[xr.Dataset]:
+    return [line.judged(prediction(row.tolist()), [ALL]) for row in rows]
+
+
+def test_good_parts_stay_good_and_no_sensor_is_named(line):
+    told = verdicts(line, np.random.default_rng(4).exponential(size=(100, 3)))
+    assert all(row.attrs["faults"] == {} for row in told)
+    given = [row.attrs["verdict"] for row in told]
+    assert given.count("defect") < 0.12 * 100
+    assert given.count("good") > 0.75 * 100
+
+
+def test_a_collapsed_sensor_is_named_and_its_defects_become_referrals(line):
+    rows = np.random.default_rng(5).exponential(size=(60, 3))
+    rows[:, 2] = 40 + np.arange(60)
+    told = verdicts(line, rows)
+    faults = [row.attrs["faults"] for row in told]
+    first = next(n for n, named in enumerate(faults) if named)
+    assert first < 15
+    assert faults[first] == {"xray": "strange"}
+    assert {row.attrs["verdict"] for row in told[:first]} == {"defect"}
+    assert {row.attrs["verdict"] for row in told[first:]} <= {"refer", "defect"}
+    alone = line.judge.calibration.fused(["rgb", "infrared"])
+    for row, shown in zip(told[first:], rows[first:], strict=True):
+        assert float(row["image_score"]) == pytest.approx(shown[:2].max())
+        p_value = (1 + (alone >= shown[:2].max()).sum()) / (len(alone) + 1)
+        assert float(row["p_value"]) == pytest.approx(p_value)
+
+
+def test_a_run_of_truly_defective_parts_is_never_passed(line):
+    rows = np.random.default_rng(6).exponential(size=(30, 3))
+    rows[:, 1] += 30
+    assert all(row.attrs["verdict"] in ("defect", "refer") for row in verdicts(line, rows))
+
+
+def test_what_the_healthy_sensors_alone_would_have_caught_is_never_passed(line):
+    rng = np.random.default_rng(7)
+    rows = rng.exponential(size=(40, 3))
+    rows[:, 0] += 2.5
+    rows[:, 2] = 0.001
+    for row, told in zip(rows, verdicts(line, rows), strict=True):
+        calibration = line.judge.calibration
+        alone = calibration.fused(["rgb", "infrared"])
+        if (1 + (alone >= row[:2].max()).sum()) / (len(alone) + 1) <= 0.05:
+            assert told.attrs["verdict"] != "good"
+
+
+def test_a_line_goes_on_after_a_restart(line):
+    rows = np.random.default_rng(8).exponential(size=(20, 3))
+    rows[:, 0] += 20
+    verdicts(line, rows[:10])
+    other = Reliability(line.judge)
+    other.resume(json.loads(json.dumps(line.state())))
+    told = [[row.attrs["faults"] for row in verdicts(one, rows[10:])] for one in (line, other)]
+    assert told[0] == told[1]
