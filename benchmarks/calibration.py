@@ -97,12 +97,13 @@ def both(seen: Mapping[str, Sighting], target: Target, true: Camera) -> Iterator
 
 
 def rendered(runs: int) -> None:
-    """Frames of every target before two cameras."""
+    """Frames of every target before two cameras, of 960 x 720 and 480 x 360 px."""
+    station = boards.station(960, 720)
     head("target", "camera", "by", "views found", "corner error px", "focal px", "centre px",
          "map px", "seen px")  # fmt: skip
     for name, target in boards.TARGETS.items():
         for sensor in ("left", "infrared"):
-            true, found = STATION[sensor], {"mmdefect": [], "OpenCV": []}
+            true, found = station[sensor], {"mmdefect": [], "OpenCV": []}
             count, corners = 0, []
             for run in range(runs):
                 rng = np.random.default_rng([run, len(name), len(sensor)])
@@ -244,7 +245,7 @@ def projector(runs: int) -> None:
         for run in range(runs):
             rng = np.random.default_rng([run, 3])
             left, off, places = {}, [], {}
-            poses = boards.placed(target, rng, 12, tilt=30, spread=40)
+            poses = boards.placed(target, rng, 10, tilt=30, spread=40)
             for number, pose in enumerate(poses):
                 frames = np.stack(list(boards.lit(target, camera, true, pose, rng, draw(code))))
                 one, view = sight(frames[0], target), f"{number:02d}"
