@@ -16,13 +16,13 @@ from align_to_part import off, part, seated
 
 @pytest.fixture(scope="module")
 def reference():
-    return part(np.random.default_rng(1), 12000)
+    return part(np.random.default_rng(1), 6000)
 
 
 @pytest.mark.parametrize("coloured", [True, False])
 def test_a_part_is_found_where_it_was_put(reference, coloured):
     rng = np.random.default_rng(2)
-    points, grey = part(rng, 9000, noise=0.03)
+    points, grey = part(rng, 4000, noise=0.03)
     true = seated(rng, 0.8, 1.0)
     cloud = true.out_of(points)
     cloud[::50] = np.nan
@@ -38,7 +38,7 @@ def test_a_part_is_found_where_it_was_put(reference, coloured):
 
 def test_a_start_takes_a_cloud_from_far_away(reference):
     rng = np.random.default_rng(3)
-    points, grey = part(rng, 9000, noise=0.03)
+    points, grey = part(rng, 4000, noise=0.03)
     true = Pose(Rotation.from_euler("xyz", [0.2, 0.1, 2.0]).as_matrix(), np.array([100.0, 50, 400]))
     nudge = seated(rng, 0.5, 0.5)
     start = Pose(nudge.rotation @ true.rotation, nudge.into(true.translation[None])[0])
@@ -50,8 +50,8 @@ def test_a_start_takes_a_cloud_from_far_away(reference):
 
 def test_colours_hold_a_flat_part_that_shape_lets_slide():
     rng = np.random.default_rng(4)
-    flat, print_ = part(rng, 12000, shape=False, noise=0.01)
-    points, grey = part(rng, 9000, shape=False, noise=0.01)
+    flat, print_ = part(rng, 6000, shape=False, noise=0.01)
+    points, grey = part(rng, 4000, shape=False, noise=0.01)
     true = Pose(np.eye(3), np.array([0.5, -0.4, 0.1]))
     cloud = true.out_of(points)
     found = align_to_part(cloud, flat, grey, print_)
@@ -62,7 +62,7 @@ def test_colours_hold_a_flat_part_that_shape_lets_slide():
 
 def test_further_than_the_fixture_allows_is_refused(reference):
     rng = np.random.default_rng(5)
-    points, grey = part(rng, 9000)
+    points, grey = part(rng, 4000)
     cloud = Pose(np.eye(3), np.array([1.2, 0, 0])).out_of(points)
     with pytest.raises(RegistrationError, match=r"would have to move by 1\.2 mm, but at most 0\.5"):
         align_to_part(cloud, reference[0], grey, reference[1], bounds=Bounds(moved=0.5))
@@ -70,7 +70,7 @@ def test_further_than_the_fixture_allows_is_refused(reference):
 
 def test_another_part_is_refused(reference):
     rng = np.random.default_rng(6)
-    points, grey = part(rng, 9000)
+    points, grey = part(rng, 4000)
     points[:, 2] += 4 * np.sin(points[:, 0] / 4)
     with pytest.raises(RegistrationError, match=r"find a partner|apart"):
         align_to_part(points, reference[0], grey, reference[1])
