@@ -91,9 +91,9 @@ def head(*parts: str) -> None:
 def both(seen: Mapping[str, Sighting], target: Target, true: Camera) -> Iterator[tuple]:
     """What this package and plain OpenCV find on the same views: who, camera, errors."""
     pixels = np.concatenate([one.pixels for one in seen.values()])
-    ours = calibrate_camera(seen, target)
-    for who, camera in (("mmdefect", ours.camera), ("OpenCV", plain(seen, target))):
-        yield who, camera, map_errors(camera, true, pixels), ours
+    ours = calibrate_camera(seen, target).camera
+    for who, camera in (("mmdefect", ours), ("OpenCV", plain(seen, target))):
+        yield who, camera, map_errors(camera, true, pixels)
 
 
 def rendered(runs: int) -> None:
@@ -115,10 +115,15 @@ def rendered(runs: int) -> None:
                         seen[f"{number:02d}"] = one
                         corners.append(corner_errors(one, true, pose, target))
                 count += len(seen)
-                for who, camera, errors, _ in both(seen, target, true):
+                if len(seen) < 5:
+                    continue
+                for who, camera, errors in both(seen, target, true):
                     found[who].append([*focal_centre(camera, true), *errors])
-            error = float(np.median(np.concatenate(corners)))
+            error = float(np.median(np.concatenate(corners))) if corners else float("nan")
             for who, rows in found.items():
+                if not rows:
+                    row(name, sensor, who, f"{count}/{15 * runs}", error, *["too few"] * 4)
+                    continue
                 row(name, sensor, who, f"{count}/{15 * runs}", error, *spread_of(rows))
 
 

@@ -126,8 +126,7 @@ def posed(target: Target, roll: float) -> Pose:
     return Pose(turn, np.array([2.0, -3.0, 240.0]) - turn @ middle)
 
 
-@pytest.mark.parametrize("inverted", [False, True])
-@pytest.mark.parametrize("roll", [8, 175])
+@pytest.mark.parametrize(("roll", "inverted"), [(8, True), (175, False)])
 @pytest.mark.parametrize("target", ALL, ids=lambda target: target.kind)
 def test_points_are_found_in_the_targets_own_order(target, roll, inverted):
     rng = np.random.default_rng(3)
@@ -162,7 +161,7 @@ def test_a_board_that_is_cut_off_still_gives_its_charuco_corners():
 @pytest.mark.parametrize("target", ALL, ids=lambda target: target.kind)
 def test_nothing_is_found_where_nothing_is(target):
     rng = np.random.default_rng(6)
-    assert sight(rng.integers(0, 255, (120, 160), dtype=np.uint8), target) is None
+    assert sight(rng.integers(0, 255, (60, 80), dtype=np.uint8), target) is None
     assert sight(np.full((90, 120), np.nan), target) is None
 
 
@@ -201,10 +200,10 @@ def test_a_damaged_file_is_named(tmp_path):
 def test_without_opencv_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(CalibrationError, match=r"pip install 'mmdefect\[rig\]'"):
-        sight(np.zeros((20, 20), dtype=np.uint8), CHESSBOARD)
+        sight(np.zeros((40, 40), dtype=np.uint8), CHESSBOARD)
 
 
 def test_an_opencv_that_dropped_hand_eye_is_named(monkeypatch):
     monkeypatch.delattr(cv2, "calibrateHandEye")
     with pytest.raises(CalibrationError, match="lacks calibrateHandEye"):
-        sight(np.zeros((20, 20), dtype=np.uint8), CHESSBOARD)
+        sight(np.zeros((40, 40), dtype=np.uint8), CHESSBOARD)
