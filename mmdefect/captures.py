@@ -119,15 +119,17 @@ def find_captures(
         relative = path.relative_to(root).as_posix()
         if slot is None:
             unplaced.append(relative)
-        elif slot.target == BOXES:
+            continue
+        if slot.target == BOXES:
             lists[slot.category, slot.series] = path
-        elif slot.target in (MASK, *sensors):
-            place = found.setdefault(place_key(slot), _Place(slot.series))
-            if slot.target in place.files:
-                refused.append(_doubled(slot, relative, place.files[slot.target]))
+        for target in card.layout.targets(slot.target):
+            if target not in (MASK, *sensors):
                 continue
-            place.files[slot.target] = path
-            if slot.target != MASK:
+            place = found.setdefault(place_key(slot), _Place(slot.series))
+            other = place.files.setdefault(target, path)
+            if other is not path:
+                refused.append(_doubled(slot, relative, other))
+            elif target != MASK:
                 place.split = place.split or assigned.of(relative)
     _join_masks(found)
     truths = _BoxLists(card, lists)

@@ -84,6 +84,23 @@ class Layout:
         ]
         return min(slots, key=self._oddity, default=None)
 
+    def targets(self, target: str) -> tuple[str, ...]:
+        """Tell who reads the files of a target: a file may hold the frames of several sensors.
+
+        Parameters
+        ----------
+        target : str
+            A sensor's name, ``mask`` or ``boxes``.
+
+        Returns
+        -------
+        tuple of str
+            The target first, then those with exactly the same patterns.
+        """
+        own = self._frames.get(target)
+        alike = [other for other, held in self._frames.items() if held == own and other != target]
+        return (target, *(other for other in alike if own and ANY not in (other, target)))
+
     def _slot(self, key: str, parts: dict[str, str], root_name: str) -> Slot:
         """Make a place of the parts of a path."""
         split = parts.get("split", "")

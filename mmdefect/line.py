@@ -125,7 +125,8 @@ class Finder:
     def _slot(self, root: Path, probe: Path) -> Slot | None:
         """Read a frame's place from a root; None where it has none."""
         slot = self.card.layout.match(probe.relative_to(root).as_posix(), root.name)
-        return slot if slot is not None and slot.target in self.origin.sensors else None
+        there = () if slot is None else self.card.layout.targets(slot.target)
+        return slot if set(there) & set(self.origin.sensors) else None
 
     def _around(self, root: Path, relative: Path, sensor: str) -> Path:
         """Find the folder that holds the other sensors' frames too."""
@@ -203,6 +204,8 @@ def judged(
     dataset: Dataset,
     capture: Capture,
     reliability: Reliability | None = None,
+    *,
+    whole: bool = False,
 ) -> Row:
     """Judge one capture.
 
@@ -214,6 +217,9 @@ def judged(
     capture : Capture
     reliability : Reliability, optional
         That watches the sensors of captures judged in their order.
+    whole : bool
+        Whether to judge it only when every frame that is there can be used; else no score is
+        taken, and the line says what was refused.
 
     Returns
     -------
@@ -224,6 +230,11 @@ def judged(
     files = {name: str(path) for name, path in capture.frames.items()}
     try:
         scene = dataset.scene(capture)
+        refused = [r for r in dataset.refused if r.capture == capture.id and r.sensor != MASK]
+        if whole and refused:
+            why = [_reason(refusal) for refusal in refused]
+            blank = unjudged(refused[0], None)
+            return {**blank, "verdict": "not_inspectable", "files": files, "refused": why}
         prediction = inspection.predict(scene, reliability)
     except MmdefectError as error:
         refusal = Refusal(capture.id, "", "", str(error))
@@ -234,7 +245,6 @@ def judged(
     valid = scene["valid"].mean(["y", "x"])
     for name, own in told["sensors"].items():
         own["valid"] = float(valid.sel(sensor=name))
-    refused = [r for r in dataset.refused if r.capture == capture.id and r.sensor != MASK]
     return {
         "capture": capture.id,
         **told,

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmdefect.bags import _Message
+from mmdefect.dataset import Dataset
 from mmdefect.errors import CardError, SensorError
 from mmdefect.frames import read_array
 from mmdefect.sensors.depth import Depth
@@ -279,3 +280,40 @@ def test_frames_in_another_order_are_refused(tmp_path):
         file["exchange/data"].attrs["axes"] = "y:theta:x"
     with pytest.raises(SensorError, match="orders /exchange/data by y:theta:x"):
         Xray(own_fields=True, frame=0).read(tmp_path / "a.h5")
+
+
+# ---------------------------------------------------------------- several sensors in one file
+
+
+CARD = """
+name = "zivid"
+title = ""
+licence = ""
+source = ""
+good = ["good"]
+[frames]
+rgb = ["{split}/{kind}/{capture}.zdf"]
+points = ["{split}/{kind}/{capture}.zdf"]
+[sensors.rgb]
+[sensors.points]
+unit = "mm"
+[rig]
+reference = "rgb"
+registered = ["points"]
+"""
+
+
+def test_a_file_with_the_frames_of_two_sensors_is_read_by_both(tmp_path):
+    for kind in ("good", "dent"):
+        folder = tmp_path / "parts/test" / kind
+        folder.mkdir(parents=True)
+        cloud = write_zdf(folder / "1.zdf")
+    (tmp_path / "card.toml").write_text(CARD)
+    whole = Dataset(tmp_path / "card.toml", tmp_path / "parts")
+    dent, good = whole.captures("parts")
+    assert list(dent.frames) == ["rgb", "points"]
+    scene = whole.scene(good)
+    np.testing.assert_array_equal(scene["points"].values, np.moveaxis(cloud, -1, 0))
+    np.testing.assert_allclose(scene["rgb"].values[:, 1, 1], COLOUR[1, 1] / 255, rtol=1e-6)
+    alone = Dataset(tmp_path / "card.toml", tmp_path / "parts", sensors=["points"])
+    assert list(alone.captures("parts")[0].frames) == ["points"]

@@ -131,7 +131,7 @@ def _seclude(
     band: int, start: int, stop: int, depth: Any, noise: Any, slope: float, least: int, before: Any,
     flags: Any,
 ) -> None:  # fmt: skip
-    """Mark points of which too few neighbours lie on one surface with them."""
+    """Mark points of which too few neighbours lie on one surface; who is out of the frame does."""
     rows, columns = depth.shape
     for y in range(start, stop):
         for x in range(columns):
@@ -139,11 +139,14 @@ def _seclude(
                 continue
             z, near = depth[y, x], 0
             most = slope * z + 4 * noise[y, x]
-            for j in range(max(y - 1, 0), min(y + 2, rows)):
+            for j in range(y - 1, y + 2):
                 if near > least:
                     break
-                for i in range(max(x - 1, 0), min(x + 2, columns)):
-                    near += before[j, i] == 0 and abs(depth[j, i] - z) <= most
+                for i in range(x - 1, x + 2):
+                    if not (0 <= j < rows and 0 <= i < columns):
+                        near += 1
+                    elif before[j, i] == 0:
+                        near += abs(depth[j, i] - z) <= most
             if near <= least:
                 flags[y, x] |= LONELY
 

@@ -89,4 +89,5 @@ class Places:
 
     def _slot(self, root: Path, path: Path) -> Slot | None:
         slot = self.card.layout.match(path.relative_to(root).as_posix(), root.name)
-        return slot if slot is not None and slot.target in self.sensors else None
+        there = () if slot is None else self.card.layout.targets(slot.target)
+        return slot if self.sensors & set(there) else None
