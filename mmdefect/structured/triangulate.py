@@ -182,7 +182,7 @@ def triangulate(
         When the frames are not the camera's, or camera and projector stand in one place.
     """
     camera, limits = sight.camera, limits or Limits()
-    check_size(decoded, camera)
+    check_size(decoded.flags.shape, camera)
     m = motion(camera.pose, projector.pose)
     axes = sorted(decoded.places, key=lambda axis: -_baseline(m, AXES.index(axis)))
     if not _baseline(m, AXES.index(axes[0])) > 0:
@@ -226,13 +226,12 @@ def secluded(depths: Depths, camera: Camera, limits: Limits) -> Depths:
     return Depths(depths.depth, depths.noise, flags)
 
 
-def check_size(decoded: Decoded, camera: Camera) -> None:
-    """Refuse frames that are not a camera's."""
-    if decoded.flags.shape != (camera.height, camera.width):
-        found, promised = decoded.flags.shape, (camera.height, camera.width)
+def check_size(found: tuple[int, ...], camera: Camera) -> None:
+    """Refuse frames, of so many rows and columns, that are not a camera's."""
+    if found != (camera.height, camera.width):
         raise RegistrationError(
             f"the frames have {found[0]}x{found[1]} pixels (rows x columns), but the rig promises "
-            f"{promised[0]}x{promised[1]}; record them as the camera was calibrated"
+            f"{camera.height}x{camera.width}; record them as the camera was calibrated"
         )
 
 
