@@ -59,7 +59,7 @@ def measured(folder: Path) -> Depths:
     """Depths from the reading that noise disturbs less."""
     left, right = eyes()
     coarse, fine = (
-        match(tuple(decoded(folder, bits)), Sight(left), right, Limits(noise=NOISE),
+        match(tuple(decoded(folder, bits)), Sight(left), right, Limits(noise=NOISE, neighbours=3),
               near=250, far=700)
         for bits in (9, 10)
     )  # fmt: skip

@@ -5,12 +5,14 @@
 A camera and a projector of the simulated station (f 1660 px, 500 mm, baseline 150 mm, both with
 distorting lenses) photograph the simulator's products, with the projector's gamma 2.2, defocus,
 ambient light and noise of 2 grey levels. Errors are those of depth along the camera's axis against
-the ray that was cast through the pixel's middle; lit are the pixels whose middle sees the
-projector, at 75° to the line of sight at most. Precision is the share of pixels called valid that
-are lit; coverage that of lit ones called valid.
+the ray that was cast through the pixel's middle. Lit are the pixels whose middle sees the
+projector, at 75° to either line of sight at most. Precision is the share of pixels called valid
+whose middle sees the projector. The fixture around a part is easy; so all is told twice, of all
+pixels and of those on the part.
 """
 
 import argparse
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -61,23 +63,37 @@ def measured(
     return match((seen[0], seen[1]), sight, rig.cameras["second"], limits, near=400, far=600)
 
 
-def row(name: str, scene: Scenery, depths: Depths) -> tuple[float, ...]:
+def row(name: str, scene: Scenery, depths: Depths, among: np.ndarray) -> tuple[float, ...]:
     """Print a line of the table."""
-    valid = depths.flags == 0
-    both = valid & scene.lit
+    valid = (depths.flags == 0) & among
+    both, lit = valid & scene.lit, scene.lit & among
     error = np.abs(depths.depth - scene.depth)[both]
     told = (
         float(np.median(error)),
         float(np.quantile(error, 0.95)),
-        100 * both.sum() / scene.lit.sum(),
-        100 * both.sum() / valid.sum(),
+        100 * both.sum() / lit.sum(),
+        100 * (valid & scene.reached).sum() / valid.sum(),
     )
-    print(
-        f"{name:34s} median {told[0]:.4f} mm  95 % {told[1]:.4f} mm  "
-        f"lit pixels measured {told[2]:.2f} %  precision {told[3]:.2f} %",
-        flush=True,
-    )
+    print(line(name, told), flush=True)
     return told
+
+
+def line(name: str, told: Sequence[float]) -> str:
+    return (
+        f"{name:40s} median {told[0]:.4f} mm  95 % {told[1]:.4f} mm  "
+        f"lit pixels measured {told[2]:.2f} %  precision {told[3]:.2f} %"
+    )
+
+
+Totals = dict[str, list[tuple[float, ...]]]
+
+
+def both_rows(name: str, label: str, scene: Scenery, depths: Depths, totals: Totals) -> None:
+    """Print and keep what is true of all pixels, and of those on the part."""
+    everything = np.ones_like(scene.part)
+    for where, among in (("", everything), (", on the part", scene.part)):
+        told = row(f"{name}, {label}{where}", scene, depths, among)
+        totals.setdefault(label + where, []).append(told)
 
 
 def main() -> None:
@@ -90,32 +106,26 @@ def main() -> None:
     chosen = parser.parse_args()
     rig = light_rig(tuple(chosen.size))
     cameras = rig.cameras
-    totals: dict[str, list[tuple[float, ...]]] = {}
+    size = cameras["projector"].width, cameras["projector"].height
+    options = {"steps": chosen.steps}
+    totals: Totals = {}
     for name, world in worlds(chosen.parts):
         scene = light_up(world, cameras["points"], cameras["projector"])
-        size = cameras["projector"].width, cameras["projector"].height
         for number, label in enumerate(chosen.codes):
-            code = complete(label, size, (chosen.period,), steps=chosen.steps)
+            code = complete(label, size, (chosen.period,), **options)
             depths = measured(rig, (scene,), code, EXPOSURES, number)
-            totals.setdefault(label, []).append(row(f"{name}, {label}", scene, depths))
-        code = complete("gray", size, (chosen.period,), steps=chosen.steps)
-        single = measured(rig, (scene,), code, EXPOSURES[1:2], 50)
-        totals.setdefault("gray, one exposure", []).append(
-            row(f"{name}, gray, one exposure", scene, single)
-        )
+            both_rows(name, label, scene, depths, totals)
+        code = complete("gray", size, (chosen.period,), **options)
+        depths = measured(rig, (scene,), code, EXPOSURES[1:2], 50)
+        both_rows(name, "gray, one exposure", scene, depths, totals)
         second = light_up(world, cameras["second"], cameras["projector"])
-        both = complete("gray", size, (chosen.period,), steps=chosen.steps, axes=("column", "row"))
-        depths = measured(rig, (scene, second), both, EXPOSURES, 60)
-        totals.setdefault("gray, two cameras", []).append(
-            row(f"{name}, gray, two cameras", scene, depths)
-        )
+        code = complete("gray", size, (chosen.period,), axes=("column", "row"), **options)
+        depths = measured(rig, (scene, second), code, EXPOSURES, 60)
+        both_rows(name, "gray, two cameras", scene, depths, totals)
     print("\nworst of all parts")
     for label, rows in totals.items():
-        worst = np.array(rows)
-        print(
-            f"{label:34s} median {worst[:, 0].max():.4f} mm  95 % {worst[:, 1].max():.4f} mm  "
-            f"lit pixels measured {worst[:, 2].min():.2f} %  precision {worst[:, 3].min():.2f} %"
-        )
+        signs = np.array([1, 1, -1, -1])
+        print(line(label, signs * (signs * np.array(rows)).max(axis=0)))
 
 
 if __name__ == "__main__":

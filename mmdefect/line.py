@@ -204,6 +204,8 @@ def judged(
     dataset: Dataset,
     capture: Capture,
     reliability: Reliability | None = None,
+    *,
+    whole: bool = False,
 ) -> Row:
     """Judge one capture.
 
@@ -215,6 +217,9 @@ def judged(
     capture : Capture
     reliability : Reliability, optional
         That watches the sensors of captures judged in their order.
+    whole : bool
+        Whether to judge it only when every frame that is there can be used; else no score is
+        taken, and the line says what was refused.
 
     Returns
     -------
@@ -225,6 +230,11 @@ def judged(
     files = {name: str(path) for name, path in capture.frames.items()}
     try:
         scene = dataset.scene(capture)
+        refused = [r for r in dataset.refused if r.capture == capture.id and r.sensor != MASK]
+        if whole and refused:
+            why = [_reason(refusal) for refusal in refused]
+            blank = unjudged(refused[0], None)
+            return {**blank, "verdict": "not_inspectable", "files": files, "refused": why}
         prediction = inspection.predict(scene, reliability)
     except MmdefectError as error:
         refusal = Refusal(capture.id, "", "", str(error))
@@ -235,7 +245,6 @@ def judged(
     valid = scene["valid"].mean(["y", "x"])
     for name, own in told["sensors"].items():
         own["valid"] = float(valid.sel(sensor=name))
-    refused = [r for r in dataset.refused if r.capture == capture.id and r.sensor != MASK]
     return {
         "capture": capture.id,
         **told,

@@ -145,7 +145,7 @@ def test_a_planted_warp_between_two_contrasts_is_found(model, seed):
     assert found.trusted, found.trust
     assert found.warp.apart(truth, pixels_of(SIZE)).mean() < 0.2
     assert found.trust.predicted < 0.3
-    assert found.trust.halves < 0.5
+    assert found.trust.agreement < 0.5
 
 
 def test_mutual_information_finds_it_too():

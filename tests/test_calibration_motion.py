@@ -172,7 +172,7 @@ def test_motions_that_leave_something_open_are_refused():
 
 
 def test_poses_of_other_views_are_refused_rather_than_averaged():
-    views, given = hand("camera-on-hand")
+    views, given = hand("camera-on-hand", count=7)
     mixed = dict(zip(given, [*list(given.values())[3:], *list(given.values())[:3]], strict=True))
     with pytest.raises(CalibrationError, match="agree with one camera-on-hand"):
         calibrate_motion(RIG, views, boards.CHARUCO, mixed, "camera-on-hand")

@@ -311,3 +311,20 @@ def test_real_weights_load_strictly_and_the_padding_matters(shared_folder):
     assert right.name == f"timm:mobilenetv2_100@{file.name}#{digest}?pad_type=same"
     held = load_file(file)
     assert all(torch.equal(value, held[key]) for key, value in right.network.named_parameters())
+
+
+def test_of_channels_in_units_of_their_own_the_first_is_shown(saved, state):
+    spec = saved(state)
+    phase = np.random.default_rng(1).normal(-0.8, 0.1, (64, 96)).astype(np.float32)
+    derived = xr.DataArray(
+        np.stack([phase, 500 * phase]),
+        dims=("channel", "y", "x"),
+        coords={"channel": ["phase", "amplitude"], "channel_unit": ("channel", ["rad", "K s"])},
+        attrs={"modality": "infrared", "units": "per channel"},
+    )
+    found = []
+    for frame in (derived, thermal(phase)):
+        made = extractor(spec)
+        made.adapt([frame])
+        found.append(made.features(frame))
+    assert distance(*found) < 1e-5

@@ -98,10 +98,10 @@ def test_a_mesh_that_is_not_closed_is_refused(tmp_path):
     open_mesh = Solid(vertices, triangles[~top], "cad 'part.stl'")
     with pytest.raises(CardError, match=r"in and not out again, but a closed mesh"):
         open_mesh.lengths(CAMERA)
-    with pytest.raises(CardError, match=r"cad is '.*none.stl'"):
+    with pytest.raises(CardError, match=r"cad cannot be read: .*none.stl"):
         Solid.read("cad", tmp_path / "none.stl")
     (tmp_path / "empty.stl").write_text("solid nothing\nendsolid nothing\n")
-    with pytest.raises(CardError, match="holds no triangle"):
+    with pytest.raises(CardError, match=r"cad cannot be read: .*empty.stl"):
         Solid.read("cad", tmp_path / "empty.stl")
 
 
@@ -161,10 +161,12 @@ def test_the_place_of_a_moved_part_is_found_to_a_fraction_of_a_pixel():
     seen = radiograph(solid.lengths(CAMERA, true))
     found = find_pose(seen, [solid], CAMERA)
     corners = STEPPED[0].astype(np.float64)
-    before = np.abs(corners - true.into(corners))[:, :2].max()
-    off = np.abs(found.into(corners) - true.into(corners))[:, :2].max()
-    assert before > 0.9
-    assert off < 0.4  # a pixel is 0.75 mm there
+    before, off = (
+        float(np.sqrt(((pose.into(corners) - true.into(corners))[:, :2] ** 2).mean()))
+        for pose in (Pose(), found)
+    )
+    assert before > 0.7
+    assert off < 0.35  # mm; a pixel is 0.75 mm there
 
 
 def test_from_a_front_to_a_flat_back_is_the_way_of_the_beam():

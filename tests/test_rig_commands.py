@@ -1,9 +1,11 @@
 """`mmdefect rig` on the command line: the walk of docs/rigs.md, and the tools that it shows."""
 
 import json
+import os
 import re
 import shlex
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,21 @@ from PIL import Image
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
+from mmdefect.acquire import frame as frames
+from mmdefect.acquire.frame import Damaged, Frame
+from mmdefect.acquire.scanning import scan, shower
+from mmdefect.acquire.session import Session
+from mmdefect.acquire.setup import setup_of
 from mmdefect.calibration import Target, target_text
 from mmdefect.cli import DONE, NOTHING_DONE, REFUSALS, app
+from mmdefect.errors import AcquisitionError
 from mmdefect.frames import read_array
 from mmdefect.registration import BrownConrady, Camera, Pose, read_rig, write_rig
-from mmdefect.simulate.light.fringes import Scenery, light_rig, photograph_stack
+from mmdefect.simulate.body import Body, Finish, Part
+from mmdefect.simulate.light.fringes import light_rig, light_up, photograph_stack
+from mmdefect.simulate.shapes import box
+from mmdefect.simulate.station import DISTANCE_MM
+from mmdefect.simulate.tracer import World
 from mmdefect.structured.codes import complete
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
@@ -87,20 +99,16 @@ def test_the_quick_steps_of_the_page_give_what_it_shows(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory) -> tuple[Path, np.ndarray]:
-    """A small capture of a plane, and its depth."""
+    """A small capture of a table, and its depth."""
     folder = tmp_path_factory.mktemp("light")
     rig = light_rig((60, 80), lenses=False)
     write_rig(rig, folder / "rig.toml")
-    camera, projector = rig.cameras["points"], rig.cameras["projector"]
-    rays = camera.directions() @ camera.pose.rotation.T
-    depth = np.broadcast_to(490.0 / rays[..., 2:], rays.shape)[..., 0] * rays[..., 2]
-    points = camera.pose.out_of((rays / rays[..., 2:] * depth[..., None]).reshape(-1, 3))
-    places = projector.project(points).T.reshape(2, 1, 60, 80)
-    ones = np.ones((1, 60, 80))
-    scenery = Scenery(places, 0.6 * ones, ones, depth.astype("f4"), np.ones((60, 80), bool))
+    table = Body("table", *box(400, 400, -5, 0), "abs", Finish((0.7, 0.7, 0.7), roughness=0.6))
+    world = World(Part((table,), Pose(np.eye(3), np.array([0, 0, DISTANCE_MM]))))
+    scenery = light_up(world, rig.cameras["points"], rig.cameras["projector"])
     code = complete("gray", (1280, 800), (18.0,), steps=8, axes=("column",), gamma=1.0)
     photograph_stack(folder / "capture", scenery, code, exposures=(1.0,))
-    return folder, depth
+    return folder, scenery.depth
 
 
 @pytest.mark.parametrize("suffix", [".ply", ".npy", ".nc"])
@@ -131,6 +139,107 @@ def test_patterns_need_a_size_that_is_one(tmp_path):
     assert told.exit_code == NOTHING_DONE
     assert "like 1280x800" in told.stderr
     assert not (tmp_path / "p").exists()
+
+
+# patterns shown and recorded
+
+
+class Watching:
+    """A camera that photographs the pattern that is shown; some of its frames lose packets."""
+
+    def __init__(self, photographs: dict[str, np.ndarray], spoiled: set[int]) -> None:
+        self.id, self._photographs, self._spoiled = "cam", photographs, spoiled
+        self.shown, self._sent, self._waiting = "", 0, 0
+
+    def show(self, picture: Path) -> None:
+        self.shown = picture.name
+
+    def start(self, trigger: str, line: str) -> None:
+        assert trigger == "software"
+
+    def trigger(self) -> None:
+        self._waiting += 1
+
+    def fetch(self, timeout: float) -> Frame | Damaged | None:
+        if not self._waiting:
+            time.sleep(0.001)
+            return None
+        self._waiting, self._sent = self._waiting - 1, self._sent + 1
+        now = time.monotonic_ns()
+        if self._sent in self._spoiled:
+            return Damaged(self.id, "missing packets", self._sent, now)
+        return Frame(
+            self.id, self._sent, now, (frames.Part("Mono8", self._photographs[self.shown]),)
+        )
+
+    def stop(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+ONE = setup_of({"sensors": {"left": {"camera": "cam", "adapter": "rgb"}}})
+
+
+@pytest.fixture
+def patterns(plane, tmp_path) -> tuple[Path, dict[str, np.ndarray]]:
+    """The patterns of the plane's capture, and what a camera sees of each."""
+    folder, _ = plane
+    assert run("rig", "patterns", tmp_path / "patterns", "--size", "1280x800").exit_code == DONE
+    seen = [read_array(path) for path in sorted((folder / "capture").glob("*.png"))]
+    names = [path.name for path in sorted((tmp_path / "patterns").glob("*.png"))]
+    return tmp_path / "patterns", dict(zip(names, seen, strict=True))
+
+
+def test_a_scan_is_the_capture_pattern_by_pattern_and_damaged_frames_are_taken_again(
+    plane, patterns, tmp_path
+):
+    folder, _ = plane
+    shown, seen = patterns
+    camera = Watching(seen, spoiled={4, 9, 10})
+    with Session(ONE, {"cam": camera}) as session:
+        stacks = scan(session, shown, tmp_path / "scan", camera.show, settle=0)
+        assert session.told() == {"cam": {"missing packets": 3}}
+    assert stacks == {"left": tmp_path / "scan"}
+    for name, frame in seen.items():
+        assert np.array_equal(read_array(tmp_path / "scan" / name), frame)
+    for capture, out in ((folder / "capture", "true.npy"), (tmp_path / "scan", "scan.npy")):
+        told = run("rig", "decode", capture, folder / "rig.toml", tmp_path / out)
+        assert told.exit_code == DONE, told.output
+    true, scanned = (np.load(tmp_path / f"{name}.npy") for name in ("true", "scan"))
+    assert np.array_equal(true, scanned, equal_nan=True)
+    with pytest.raises(AcquisitionError, match="is there already"):
+        scan(session, shown, tmp_path / "scan", camera.show)
+
+
+def test_a_pattern_that_cannot_be_recorded_leaves_no_scan(patterns, tmp_path):
+    shown, seen = patterns
+    camera = Watching(seen, spoiled=set(range(3, 100)))
+    with Session(ONE, {"cam": camera}) as session, pytest.raises(AcquisitionError) as told:
+        scan(session, shown, tmp_path / "scan", camera.show, settle=0)
+    assert "pattern 002.png could not be recorded in 5 tries: cam" in str(told.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["patterns"]
+
+
+def test_a_command_shows_the_pattern_and_its_failure_is_told(tmp_path):
+    copy = shower(
+        f"{sys.executable} -c 'import sys, shutil; shutil.copy(*sys.argv[1:])' {{}} shown"
+    )
+    (tmp_path / "a.png").write_bytes(b"picture")
+    here = Path.cwd()
+    try:
+        os.chdir(tmp_path)
+        copy(tmp_path / "a.png")
+        assert Path("shown").read_bytes() == b"picture"
+        with pytest.raises(AcquisitionError, match="failed with exit code 1"):
+            copy(tmp_path / "b.png")
+    finally:
+        os.chdir(here)
+    with pytest.raises(AcquisitionError, match="there is no program 'projectorist'"):
+        shower("projectorist {}")(tmp_path / "a.png")
+    with pytest.raises(AcquisitionError, match="holds no "):
+        shower("feh")
 
 
 # calibration

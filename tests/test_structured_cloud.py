@@ -99,7 +99,7 @@ def test_what_the_other_axis_saw_elsewhere_is_not_believed():
     eye, light = camera(), projector()
     decoded = looked_at(surface(eye), light)
     decoded.places["row"][10:13, 10:13] += 5
-    depths = triangulate(decoded, Sight(eye), light, Limits(skew=2.0))
+    depths = triangulate(decoded, Sight(eye), light, Limits(skew=2.0, neighbours=3))
     assert (depths.flags[10:13, 10:13] == UNSURE).all()
     assert np.isnan(depths.depth[10:13, 10:13]).all()
     assert (depths.flags == 0).sum() == ROWS * COLUMNS - 9
@@ -197,7 +197,7 @@ def test_simulated_parts_are_measured_within_the_bounds_of_the_manual(seen, name
     assert np.median(error) <= 0.05
     assert np.quantile(error, 0.95) <= 0.2
     assert (valid & scene.lit).sum() >= 0.95 * scene.lit.sum()
-    assert (valid & scene.lit).sum() >= 0.985 * valid.sum()
+    assert (valid & scene.reached).sum() >= 0.99 * valid.sum()
 
 
 def test_two_simulated_cameras_measure_as_well(seen):

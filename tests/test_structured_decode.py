@@ -257,6 +257,7 @@ def test_a_common_unit_is_found_where_there_is_one():
         ({"periods": (20.0, 18.0)}, "px, rising"),
         ({"periods": (float("nan"),)}, "px, rising"),
         ({"name": "number", "periods": (16.0, 18.0, 20.0)}, "coprime multiples of one unit"),
+        ({"name": "number", "periods": (9000.0, 9001.0)}, "2 to 64 px, rising"),
         ({"name": "number", "periods": (5.0, 6.0)}, "tell 22 px apart, but 320 px were"),
         ({"name": "heterodyne", "periods": (18.0, 22.0)}, "tell 99 px apart, but 320 px"),
         ({"name": "temporal", "periods": (18.0, 100.0)}, "tell 100 px apart, but 320 px"),

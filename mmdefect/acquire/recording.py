@@ -118,8 +118,8 @@ class Recorder:
             self._partial = arrays, taken
         name, frames = f"{self._next:04d}", {}
         for sensor, array in arrays.items():
-            path = self.target.folder / sensor / f"{name}{_suffix(array)}"
-            write_whole(path, _writer(array))
+            path = self.target.folder / sensor / f"{name}{suffix_of(array)}"
+            write_whole(path, encoder(array))
             frames[sensor] = path.relative_to(self.target.out).as_posix()
         row = self._row(name, taken, frames)
         self._journal.write(row)
@@ -203,16 +203,36 @@ def _card_text(name: str, sensors: Mapping[str, Mapping[str, Any]], rig: Mapping
     return "\n".join(lines) + "\n"
 
 
-def _suffix(array: NDArray[Any]) -> str:
-    """Choose the format that keeps an array as it is."""
+def suffix_of(array: NDArray[Any]) -> str:
+    """Choose the format that keeps an array as it is.
+
+    Parameters
+    ----------
+    array : ndarray (y, x) or (y, x, 3)
+
+    Returns
+    -------
+    str
+        The file's ending.
+    """
     if array.dtype.kind == "f":
         return ".pcd" if array.ndim == 3 else ".tiff"
     return ".tiff" if array.ndim == 3 and array.dtype.itemsize > 1 else ".png"
 
 
-def _writer(array: NDArray[Any]) -> Callable[[Path], object]:
-    """Make what writes an array."""
-    suffix = _suffix(array)
+def encoder(array: NDArray[Any]) -> Callable[[Path], object]:
+    """Make what writes an array.
+
+    Parameters
+    ----------
+    array : ndarray (y, x) or (y, x, 3)
+
+    Returns
+    -------
+    callable
+        Writes to the path it is given, without loss.
+    """
+    suffix = suffix_of(array)
     if suffix == ".pcd":
         return lambda path: path.write_bytes(pcd_of(array))
     if suffix == ".png":

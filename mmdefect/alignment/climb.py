@@ -18,13 +18,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.alignment.edges import Edges, Picture, edges_of, slope_of
-from mmdefect.alignment.warps import MODELS, Warp, pixels_of, slopes
+from mmdefect.alignment._bring import bring
+from mmdefect.alignment.edges import BETWEEN, Edges, Picture, edges_of, slope_of
+from mmdefect.alignment.warps import Warp, slopes
 
 Floats = NDArray[np.floating[Any]]
 
-_ROUNDS = 15
-_STILL = 0.005
+ROUNDS = 15
+STILL = 0.01
+_NEARBY = 4.0
+_POWER = 8
 _LONGEST = 4.0
 _TRIES = 5
 
@@ -72,10 +75,19 @@ class EdgeMeasure:
     fixed, moving : Picture
     weight : array (y, x), optional
         How much each pixel of the grid counts.
+    floor : float
+        See ``edges_of``.
     """
 
-    def __init__(self, fixed: Picture, moving: Picture, weight: Floats | None = None) -> None:
-        self._edges = edges_of(fixed)
+    def __init__(
+        self,
+        fixed: Picture,
+        moving: Picture,
+        weight: Floats | None = None,
+        floor: float = BETWEEN,
+    ) -> None:
+        self._floor = floor
+        self._edges = edges_of(fixed, floor)
         self._slope = slope_of(self._edges.tensor)
         self._moving = moving
         self._weight = None if weight is None else weight.astype(np.float32)
@@ -87,7 +99,7 @@ class EdgeMeasure:
 
     def edges(self, warp: Warp) -> tuple[Edges, Edges, NDArray[np.float32]]:
         """Give both pictures' edges on the grid, and how much each pixel counts."""
-        other = edges_of(brought(self._moving, warp, self.size))
+        other = edges_of(brought(self._moving, warp, self.size), self._floor)
         weight = (self._edges.sure & other.sure).astype(np.float32)
         return self._edges, other, weight if self._weight is None else weight * self._weight
 
@@ -109,16 +121,38 @@ class EdgeMeasure:
         return Standing(ab / float(np.sqrt(aa * bb)), force, bend, weight)
 
 
+def consensus(measure: EdgeMeasure, warp: Warp) -> NDArray[np.float32]:
+    """Weigh pixels by how well the edges around them agree under a warp.
+
+    Parameters
+    ----------
+    measure : EdgeMeasure
+    warp : Warp
+        Near the best one.
+
+    Returns
+    -------
+    array (y, x), 0 to 1
+        The local correlation to the eighth power; 0 where it is negative. What only one picture
+        shows (noise, a texture that every part has otherwise, a shadow) has no say then.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    one, other, known = measure.edges(warp)
+    a, b = one.tensor, other.tensor
+    ab, aa, bb = (
+        gaussian_filter((p * q).sum(0) * known, _NEARBY) for p, q in ((a, b), (a, a), (b, b))
+    )
+    local = ab / np.sqrt(aa * bb + np.float32(1e-8))
+    weight: NDArray[np.float32] = np.clip(local, 0, 1) ** _POWER
+    return weight
+
+
 def brought(moving: Picture, warp: Warp, size: tuple[int, int]) -> Picture:
     """Bring a picture onto a grid, bilinearly; it is seen where all that was used was."""
-    from scipy.ndimage import map_coordinates
-
-    at = np.moveaxis(warp.at(pixels_of(size)), -1, 0)[::-1]
-    at = np.nan_to_num(at, nan=-1e4)
-    values = map_coordinates(moving.values, at, order=1, mode="nearest", output=np.float32)
-    seen = moving.seen.astype(np.float32)
-    share = map_coordinates(seen, at, order=1, mode="constant", cval=0.0)
-    return Picture(values, share > 0.999)
+    values, seen = np.empty(size, np.float32), np.empty(size, np.bool_)
+    bring(0, 0, size[0], warp.matrix, moving.values, moving.seen, values, seen)
+    return Picture(values, seen)
 
 
 @dataclass(frozen=True)
@@ -142,7 +176,9 @@ class Reached:
     bend: NDArray[np.float64]
 
 
-def climb(measure: Measure, start: Warp, model: str, rounds: int = _ROUNDS) -> Reached:
+def climb(
+    measure: Measure, start: Warp, model: str, *, rounds: int = ROUNDS, still: float = STILL
+) -> Reached:
     """Climb to the nearest warp under which two pictures agree best.
 
     Parameters
@@ -153,6 +189,8 @@ def climb(measure: Measure, start: Warp, model: str, rounds: int = _ROUNDS) -> R
         What may change, on top of the start.
     rounds : int
         At most.
+    still : float, px
+        A step that moves no pixel of the rim further than this is the last.
 
     Returns
     -------
@@ -173,12 +211,12 @@ def climb(measure: Measure, start: Warp, model: str, rounds: int = _ROUNDS) -> R
                 best, damping = (tried, there), max(damping / 5, 1e-6)
                 break
             damping = max(damping * 10, 1e-2)
-            if length < _STILL:
+            if length < still:
                 break
         if best is None:
             break
         warp, standing = best
-        if length < _STILL:
+        if length < still:
             break
     return Reached(warp, standing.value, standing, gathered(standing, moves)[1])
 
@@ -217,8 +255,3 @@ def _step(
     step: NDArray[np.float64] = vectors @ ((vectors.T @ pull) / safe)
     longest = float(np.abs(step).max())
     return step * min(1.0, _LONGEST / max(longest, 1e-30))
-
-
-def model_size(model: str) -> int:
-    """Tell how many numbers a model has."""
-    return MODELS[model]

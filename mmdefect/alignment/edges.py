@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating[Any]]
 
 SMOOTHING = 1.5
-_FLOOR = 0.7
+BETWEEN = 0.7
+WITHIN = 0.9
 _SLOW = 16
 _LEAST_HOLE = 12
 
@@ -73,8 +74,20 @@ def picture_of(values: Floats) -> Picture:
     nearest = distance_transform_edt(~seen, return_distances=False, return_indices=True)
     holes, _ = label(~seen)
     small = np.bincount(holes.ravel()) <= _LEAST_HOLE
-    seen[small[holes]] = True
-    return Picture(found[tuple(nearest)], seen)
+    filled = found[tuple(nearest)]
+    dead = small[holes] & ~seen
+    filled[dead] = _around(filled, seen)[dead]
+    seen[dead] = True
+    return Picture(filled, seen)
+
+
+def _around(values: NDArray[np.float32], seen: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Average what was seen near each pixel: a dead pixel is to leave no edge in its place."""
+    from scipy.ndimage import gaussian_filter
+
+    counted = seen.astype(np.float32)
+    total = gaussian_filter(values * counted, SMOOTHING)
+    return np.asarray(total / (gaussian_filter(counted, SMOOTHING) + np.float32(1e-6)))
 
 
 def halved(picture: Picture) -> Picture:
@@ -87,14 +100,16 @@ def halved(picture: Picture) -> Picture:
     return Picture(fours.mean((1, 3), dtype=np.float32), whole)
 
 
-def edges_of(picture: Picture, smoothing: float = SMOOTHING) -> Edges:
+def edges_of(picture: Picture, floor: float = BETWEEN) -> Edges:
     """Find a picture's edges.
 
     Parameters
     ----------
     picture : Picture
-    smoothing : float, px
-        Standard deviation of the Gaussian before the gradient.
+    floor : float
+        The quantile of the gradient's power that counts half. Between contrasts (``BETWEEN``)
+        weak edges have a say, because strong ones may be another sensor's weak ones; within one
+        contrast (``WITHIN``) strong edges are strong in both, and noise has less of a say.
 
     Returns
     -------
@@ -103,19 +118,19 @@ def edges_of(picture: Picture, smoothing: float = SMOOTHING) -> Edges:
     """
     from scipy.ndimage import binary_erosion, gaussian_filter, uniform_filter
 
-    smooth = gaussian_filter(picture.values, smoothing, truncate=3.0)
+    smooth = gaussian_filter(picture.values, SMOOTHING, truncate=3.0)
     right, down = slope_of(smooth)
     across, along, both = right * right, down * down, right * down
     power = across + along
-    margin = int(np.ceil(2 * smoothing)) + 1
+    margin = int(np.ceil(2 * SMOOTHING)) + 1
     sure = binary_erosion(picture.seen, iterations=margin)
     known = power[sure][::7]
-    floor = float(np.quantile(known, _FLOOR)) if known.size else 0.0
-    if floor <= 0:
+    usual = float(np.quantile(known, floor)) if known.size else 0.0
+    if usual <= 0:
         return Edges(np.zeros((3, *picture.size), np.float32), np.zeros_like(sure))
-    share = np.float32(1) / (power + np.float32(floor))
+    share = np.float32(1) / (power + np.float32(usual))
     tensor = np.stack([(across - along) * share, 2 * both * share, power * share])
-    wide = int(_SLOW * smoothing) | 1
+    wide = int(_SLOW * SMOOTHING) | 1
     counted = picture.seen.astype(np.float32)
     weight = uniform_filter(counted, wide) + np.float32(1e-3)
     for plane in tensor:

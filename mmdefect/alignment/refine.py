@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.alignment.climb import EdgeMeasure, Reached, climb
-from mmdefect.alignment.edges import Picture, halved, picture_of
+from mmdefect.alignment.climb import STILL, EdgeMeasure, Reached, climb, consensus
+from mmdefect.alignment.edges import BETWEEN, WITHIN, Picture, halved, picture_of
 from mmdefect.alignment.information import InformationMeasure
 from mmdefect.alignment.start import first_shifts
 from mmdefect.alignment.trust import Trust, judged
@@ -22,6 +22,7 @@ from mmdefect.errors import RegistrationError
 Floats = NDArray[np.floating[Any]]
 
 REACH = 0.06
+COARSE = 0.1
 _COARSEST = 40
 _SMALLEST = 24
 _LEAST_AFFINE = 64
@@ -91,9 +92,10 @@ def refine(
             )
     levels = pyramid(*pictures)
     start = Warp.between(pictures[0].size, pictures[1].size) if start is None else start
-    reached, lead = _descended(levels, start, model, reach * max(pictures[0].size))
-    information = climb(InformationMeasure(*levels[0]), reached.warp, model, rounds=8)
-    return Alignment(reached.warp, judged(levels, reached, information.warp, model, lead))
+    reached, lead = descended(levels, start, model, reach * max(pictures[0].size))
+    warp = polished(levels[0], reached.warp, model).warp
+    information = climb(InformationMeasure(*levels[0]), warp, model, rounds=8).warp
+    return Alignment(warp, judged(levels, reached, (warp, information), model, lead))
 
 
 def pyramid(fixed: Picture, moving: Picture) -> list[tuple[Picture, Picture]]:
@@ -113,29 +115,82 @@ def lowered(warp: Warp, steps: int) -> Warp:
     return coarse.inverse() @ warp @ coarse
 
 
-def _descended(
-    levels: list[tuple[Picture, Picture]], start: Warp, model: str, reach: float
+def descended(
+    levels: list[tuple[Picture, Picture]],
+    start: Warp,
+    model: str,
+    reach: float,
+    *,
+    within: bool = False,
 ) -> tuple[Reached, float]:
-    """Climb from the coarsest level to the finest; tell how far the best start led, too."""
+    """Climb from the coarsest level to the finest.
+
+    Parameters
+    ----------
+    levels : list of (Picture, Picture)
+        As of ``pyramid``.
+    start : Warp
+        From the fixed picture's grid to about the moving one's.
+    model : {"shift", "affine", "homography"}
+    reach : float, px
+        How far the first shift may lie from the start.
+    within : bool
+        Whether both pictures are of one contrast: then only what agrees has a say.
+
+    Returns
+    -------
+    Reached
+        On the finest level.
+    float
+        The second hill's height as a share of the best one's.
+    """
     top = len(levels) - 1
     fixed, moving = levels[top]
     middle = "shift" if model == "shift" else "affine"
-    measure = EdgeMeasure(fixed, moving)
+    floor = WITHIN if within else BETWEEN
+    measure = EdgeMeasure(fixed, moving, floor=floor)
     first = middle if min(fixed.size) >= _LEAST_AFFINE else "shift"
     tried = [
-        climb(measure, shift, first)
+        climb(measure, shift, first, still=COARSE)
         for shift in first_shifts(fixed, moving, lowered(start, top), max(2.0, reach / 2**top))
     ]
     tried.sort(key=lambda one: -one.value)
     lead = _lead(tried)
-    reached, at = tried[0], top
-    while at > 0:
-        at -= 1
-        begin = lowered(reached.warp, -1)
-        reached = climb(EdgeMeasure(*levels[at]), begin, model if at <= 1 else middle)
+    reached = tried[0]
+    for at in range(top - 1, -1, -1):
+        begin, measure = lowered(reached.warp, -1), EdgeMeasure(*levels[at], floor=floor)
+        freed, still = (model if at <= 1 else middle), (COARSE if at else STILL)
+        if at > 0 or not within:
+            reached = climb(measure, begin, freed, still=still)
+            begin = reached.warp
+        if at <= 1 and within:
+            reached = polished(levels[at], begin, model, still)
     if top == 0 and model != first:
         reached = climb(measure, reached.warp, model)
     return reached, lead
+
+
+def polished(
+    level: tuple[Picture, Picture], begin: Warp, model: str, still: float = STILL
+) -> Reached:
+    """Climb on with what agrees near a warp, and nothing else.
+
+    Parameters
+    ----------
+    level : (Picture, Picture)
+    begin : Warp
+        Near the best one.
+    model : {"shift", "affine", "homography"}
+    still : float, px
+        See ``climb``.
+
+    Returns
+    -------
+    Reached
+    """
+    every = EdgeMeasure(*level, floor=WITHIN)
+    agreed = EdgeMeasure(*level, weight=consensus(every, begin), floor=WITHIN)
+    return climb(agreed, begin, model, still=still)
 
 
 def _lead(tried: list[Reached]) -> float:

@@ -35,10 +35,11 @@ class Trust:
         Of the edges, 0 to 1.
     predicted : float, px
         Root-mean-square error over the picture, from the scatter of its tiles.
-    halves : float, px
-        Mean distance between the warps of two interlaced halves.
+    agreement : float, px
+        Mean distance between independent estimates: of two interlaced halves, of all edges and of
+        those that agree, or by two means of captures whose registration is known.
     information : float, px
-        Mean distance from the warp that mutual information prefers.
+        Mean distance from the warp that mutual information prefers; 0 where it was not asked.
     rival : float
         Height of the second-best place as a share of the best.
     refusal : str
@@ -47,7 +48,7 @@ class Trust:
 
     correlation: float
     predicted: float
-    halves: float
+    agreement: float
     information: float
     rival: float
     refusal: str = ""
@@ -58,9 +59,9 @@ class Limits:
     """From where on an alignment is refused; the fields as those of ``Trust``."""
 
     correlation: float = 0.05
-    predicted: float = 0.3
-    halves: float = 1.0
-    information: float = 1.5
+    predicted: float = 0.33
+    agreement: float = 0.75
+    information: float = 1.0
     rival: float = 0.9
 
 
@@ -70,7 +71,7 @@ LIMITS = Limits()
 def judged(
     levels: list[tuple[Picture, Picture]],
     reached: Reached,
-    information: Warp,
+    others: tuple[Warp, Warp],
     model: str,
     rival: float,
     limits: Limits = LIMITS,
@@ -83,8 +84,8 @@ def judged(
         The finest first.
     reached : Reached
         On the finest.
-    information : Warp
-        What mutual information prefers.
+    others : (Warp, Warp)
+        What is to be used in the end, and what mutual information prefers.
     model : str
     rival : float
         See ``Trust``.
@@ -100,11 +101,12 @@ def judged(
         nothing = "the frames have no edges in common"
         return Trust(0.0, float("inf"), float("inf"), float("inf"), rival, nothing)
     halves = _halves(levels[0], reached, model)
+    moved = mean_of(reached.warp.apart(others[0], places))
     trust = Trust(
         reached.value,
         predicted_error(reached, size, model),
-        _mean(halves[0].apart(halves[1], places)),
-        _mean(reached.warp.apart(information, places)),
+        max(moved, mean_of(halves[0].apart(halves[1], places))),
+        mean_of(others[0].apart(others[1], places)),
         rival,
     )
     return Trust(**{**vars(trust), "refusal": refusal(trust, limits)})
@@ -173,13 +175,13 @@ def refusal(trust: Trust, limits: Limits = LIMITS) -> str:
         return f"another place fits as well ({trust.rival:.0%} of the best)"
     if not trust.predicted <= limits.predicted:
         return f"the parts of the picture disagree (error of {trust.predicted:.2f} px predicted)"
-    if not trust.halves <= limits.halves:
-        return f"two halves of the picture lie {trust.halves:.2f} px apart"
+    if not trust.agreement <= limits.agreement:
+        return f"two independent estimates lie {trust.agreement:.2f} px apart"
     if not trust.information <= limits.information:
         return f"mutual information prefers a warp {trust.information:.2f} px away"
     return ""
 
 
-def _mean(apart: NDArray[np.float64]) -> float:
+def mean_of(apart: NDArray[np.float64]) -> float:
     """Average a distance; infinite where a warp goes beyond the horizon."""
     return float(apart.mean()) if np.isfinite(apart).all() and apart.size else float("inf")

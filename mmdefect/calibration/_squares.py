@@ -12,6 +12,7 @@ from mmdefect.calibration.target import Target
 
 Found = tuple[NDArray[np.int64], NDArray[np.float64], bool]
 _RING = 0.3
+_FULL = 0.7
 _WINDOW_SHARE = 0.3
 _LARGEST_WINDOW = 11
 _STOP = (3, 60, 1e-4)
@@ -148,13 +149,14 @@ def charuco(grey: NDArray[np.uint8], target: Target, inverted: bool | None) -> F
         Numbers, pixels, and whether dark and bright were exchanged.
     """
     best: Found | None = None
-    for flip in (False, True) if inverted is None else (inverted,):
-        picture = 255 - grey if flip == target.dark else grey
-        corners, numbers, _, _ = _charuco_detector(target).detectBoard(picture)
-        if numbers is not None and len(numbers) > (0 if best is None else len(best[0])):
-            order = np.argsort(numbers.ravel())
-            pixels = corners.reshape(-1, 2).astype(np.float64)[order]
-            best = numbers.ravel()[order].astype(np.int64), pixels, flip
+    enough = _FULL * (target.rows - 1) * (target.columns - 1)
+    for scale in (1, 2):
+        for flip in (False, True) if inverted is None else (inverted,):
+            found = _read(255 - grey if flip == target.dark else grey, target, scale)
+            if found is not None and (best is None or len(found[0]) > len(best[0])):
+                best = *found, flip
+        if best is not None and len(best[0]) >= enough:
+            break
     if best is None or len(best[0]) < 4:
         return None
     gaps = np.linalg.norm(best[1][:, None] - best[1][None], axis=-1)
@@ -162,6 +164,21 @@ def charuco(grey: NDArray[np.uint8], target: Target, inverted: bool | None) -> F
     clear = (target.pitch - target.marker) / (2 * target.pitch)
     reach = min(_WINDOW_SHARE, clear) * float(gaps.min())
     return best[0], subpixel(grey, best[1], reach), best[2]
+
+
+def _read(
+    picture: NDArray[np.uint8], target: Target, scale: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+    """Find numbers (n,) and corners (n, 2) in a picture that is enlarged for small markers."""
+    if scale > 1:
+        cv2 = opencv()
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    corners, numbers, _, _ = _charuco_detector(target).detectBoard(picture)
+    if numbers is None:
+        return None
+    order = np.argsort(numbers.ravel())
+    pixels = (corners.reshape(-1, 2).astype(np.float64)[order] + 0.5) / scale - 0.5
+    return numbers.ravel()[order].astype(np.int64), pixels
 
 
 @cache

@@ -21,7 +21,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mmdefect.calibration._blocks import free_numbers, typical
-from mmdefect.calibration._bundle import Array, Block, State, project, rotations, solve
+from mmdefect.calibration._bundle import (
+    CAMERA,
+    Array,
+    Block,
+    State,
+    project,
+    rotations,
+    solve,
+)
 from mmdefect.calibration._closed import hand_eye, spread, table_axis
 from mmdefect.calibration._given import bundled
 from mmdefect.calibration._graph import chained, inverse, turned_by
@@ -217,14 +225,25 @@ class _Fit:
 
     def _linear(self) -> tuple[Array, Array]:
         """Give derivatives (n, free) and residuals (n,), px."""
-        blocks, now = self._blocks_kept(), self._boards(self.mount, self.still)
-        off = self._off(blocks, now)
-        slopes = []
-        for number in self._chosen:
-            step = np.zeros(12)
-            step[number] = _STEP
-            slopes.append((self._off(blocks, self._boards(*self._moved(step))) - off) / _STEP)
-        return np.stack(slopes, axis=1), off
+        now = self._boards(self.mount, self.still)
+        moves = np.stack([self._boards_move(now, number) for number in self._chosen], axis=-1)
+        slopes, off = [], []
+        for block in self._blocks_kept():
+            found, by_all = project(block, now)
+            slopes.append((by_all[:, :, CAMERA:] @ moves[block.view]).reshape(-1, moves.shape[2]))
+            off.append((found - block.pixels).ravel())
+        return np.concatenate(slopes), np.concatenate(off)
+
+    def _boards_move(self, now: State, number: int) -> Array:
+        """Give how all targets turn and shift (view, 6) with one of the sought numbers."""
+        step = np.zeros(12)
+        step[number] = _STEP
+        then = self._boards(*self._moved(step))
+        turns = then.board_turns @ now.board_turns.transpose(0, 2, 1)
+        vectors = np.stack([turns[:, 2, 1], turns[:, 0, 2], turns[:, 1, 0]], axis=1)
+        shifts = then.board_shifts - now.board_shifts
+        moves: Array = np.concatenate([vectors, shifts], axis=1) / _STEP
+        return moves
 
     @staticmethod
     def _off(blocks: list[Block], state: State) -> Array:

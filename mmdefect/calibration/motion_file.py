@@ -1,16 +1,17 @@
 """The small file that says where a robot's hand or a turntable was in each view."""
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mmdefect.calibration._toml import parsed
 from mmdefect.calibration.motion import KINDS, turned
 from mmdefect.errors import CalibrationError, RegistrationError
 from mmdefect.registration import Pose
 
+_LARGEST = 1e6
 _PLACES = {"rotation", "quaternion", "translation"}
 
 
@@ -35,14 +36,14 @@ def read_motion(path: str | Path) -> tuple[str, dict[str, Pose]]:
         When the file is missing or says something else.
     """
     path = Path(path)
-    try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CalibrationError(f"no motion file '{path}' ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CalibrationError(f"the motion file '{path.name}' is not TOML: {error}") from error
+    said = parsed(path, "motion")
     kind, views = said.get("kind"), said.get("views")
-    if kind not in KINDS or not isinstance(views, dict) or set(said) != {"kind", "views"}:
+    if (
+        not isinstance(kind, str)
+        or kind not in KINDS
+        or not isinstance(views, dict)
+        or set(said) != {"kind", "views"}
+    ):
         raise CalibrationError(
             f"{path.name}: has kind {kind!r} and holds {', '.join(said) or 'nothing'}; kind, one "
             f"of {', '.join(KINDS)}, and a table [views.NAME] a view were promised"
@@ -86,14 +87,14 @@ def _rotation(table: Mapping[str, Any], where: str) -> Any:
 
 
 def _numbers(table: Mapping[str, Any], key: str, shape: tuple[int, ...], where: str) -> Any:
-    """Fetch finite numbers of a promised shape."""
+    """Fetch numbers of a promised shape and a sensible size."""
     try:
         numbers = np.asarray(table[key], dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = np.full((1,), np.nan)
-    if numbers.shape != shape or not np.isfinite(numbers).all():
+    if numbers.shape != shape or not (np.abs(numbers) <= _LARGEST).all():
         wanted = " x ".join(map(str, shape)) or "one"
         raise CalibrationError(
-            f"{where}: {key} is {table[key]!r}; {wanted} number(s) were promised"
+            f"{where}: {key} is {table[key]!r:.80}; {wanted} number(s) were promised"
         )
     return numbers

@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 
 from mmdefect.calibration import _circles, _squares
 from mmdefect.calibration.target import Target
-from mmdefect.frames import read_array
+from mmdefect.errors import SensorError
+from mmdefect.frames import naming, read_array
 
 _EDGES = (0.5, 99.5)
+_MOST_CHANNELS = 4
+_LEAST_SIDE = 24
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ def sight(frame: NDArray[Any], target: Target, inverted: bool | None = None) -> 
         When OpenCV is absent or does not know the target's markers.
     """
     grey = as_grey(frame)
+    if min(grey.shape) < _LEAST_SIDE:
+        return None
     finder = {"chessboard": _squares.chessboard, "charuco": _squares.charuco}.get(
         target.kind, _circles.circles
     )
@@ -102,7 +107,9 @@ def sight_file(path: Path, target: Target, inverted: bool | None = None) -> Sigh
     CalibrationError
         As ``sight``.
     """
-    return sight(read_array(path), target, inverted)
+    frame = read_array(path)
+    with naming(path):
+        return sight(frame, target, inverted)
 
 
 def as_grey(frame: NDArray[Any]) -> NDArray[np.uint8]:
@@ -117,7 +124,17 @@ def as_grey(frame: NDArray[Any]) -> NDArray[np.uint8]:
     array (y, x), uint8
         The mean of the channels; other types than uint8 are stretched from the 0.5 % to the
         99.5 % quantile, and what is not finite becomes the median.
+
+    Raises
+    ------
+    SensorError
+        When it is no picture.
     """
+    if frame.ndim not in (2, 3) or (frame.ndim == 3 and frame.shape[2] > _MOST_CHANNELS):
+        raise SensorError(
+            f"holds an array of shape {frame.shape}, but a picture (y, x) or (y, x, channel) was "
+            "promised; save one frame a view"
+        )
     if frame.dtype == np.uint8 and frame.ndim == 2:
         return np.ascontiguousarray(frame)
     plane = frame.astype(np.float64)

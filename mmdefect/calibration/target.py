@@ -7,7 +7,6 @@ outer corner of the upper left square, which is black; grids of circles at the f
 """
 
 import math
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmdefect.calibration._toml import parsed
 from mmdefect.errors import CalibrationError
 
 KINDS = ("chessboard", "charuco", "circles", "asymmetric-circles")
 _LEAST, _MOST = 3, 100
+_LARGEST = 10**6
 _FIELDS = {
     "chessboard": {"square"},
     "charuco": {"square", "marker", "dictionary"},
@@ -147,14 +148,7 @@ def read_target(path: str | Path) -> Target:
         When the file is missing or says something else.
     """
     path = Path(path)
-    try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CalibrationError(
-            f"no target file '{path}' ({error.strerror}); describe the target that was seen"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CalibrationError(f"the target file '{path.name}' is not TOML: {error}") from error
+    said = parsed(path, "target")
     try:
         return _target(said)
     except CalibrationError as error:
@@ -175,8 +169,9 @@ def _target(said: dict[str, Any]) -> Target:
     for key, found in said.items():
         kinds: Any = {"kind": str, "dictionary": str, "dark": bool}.get(key, (int, float))
         kinds = int if key in ("rows", "columns") else kinds
-        if not isinstance(found, kinds) or (isinstance(found, bool) and key != "dark"):
-            raise CalibrationError(f"{key} is {found!r}, which is of the wrong type")
+        wrong_kind = not isinstance(found, kinds) or (isinstance(found, bool) and key != "dark")
+        if wrong_kind or (isinstance(found, int) and abs(found) > _LARGEST):
+            raise CalibrationError(f"{key} is {found!r:.80}, which is of the wrong type or size")
     return Target(
         kind=str(kind),
         rows=said.get("rows", 0),

@@ -32,6 +32,7 @@ COMMANDS = (
     "threshold",
     "update",
     "undo",
+    "pod",
     "list",
     "rig",
 )

@@ -14,6 +14,7 @@ import numpy as np
 from mmdefect.captures import Capture
 from mmdefect.cards import Card
 from mmdefect.dataset import Dataset
+from mmdefect.doctor.bumped import BumpCheck
 from mmdefect.doctor.contents import contents, sensor_findings, series_findings, split_findings
 from mmdefect.doctor.copies import CopiesCheck
 from mmdefect.doctor.drift import DriftCheck
@@ -33,6 +34,7 @@ from mmdefect.doctor.truth import TruthCheck
 from mmdefect.doctor.values import ValuesCheck
 from mmdefect.errors import CardError
 from mmdefect.progress import track
+from mmdefect.registration import read_rig
 
 SCHEMA = 1
 
@@ -162,7 +164,24 @@ class _Checks:
                 for name in registered
                 if name != reference
             ),
+            *self._bumps(reference, there),
             *(CopiesCheck(category, name, self._captures, self._again) for name in there),
+        ]
+
+    def _bumps(self, reference: str, there: list[str]) -> list[BumpCheck]:
+        """Watch every sensor that is said to lie on the reference's grid."""
+        card = self._dataset.card
+        rig = read_rig(card.files[card.rig]) if card.rig else None
+        seated = {*card.registered, *(rig.cameras if rig is not None else ())}
+        training = [
+            capture
+            for capture in self._captures
+            if capture.split == "train" and capture.label == "good" and not capture.series
+        ]
+        return [
+            BumpCheck(self._category, name, reference, training, self._dataset.frames, rig)
+            for name in there
+            if name in seated and name != reference and reference in there
         ]
 
     def findings(self) -> Iterator[Finding]:

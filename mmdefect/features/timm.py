@@ -25,6 +25,7 @@ from mmdefect.errors import FeatureError
 from mmdefect.features._contrast import contrast_of
 from mmdefect.features._patches import as_patches, filled, onto_grid, pool_neighbours
 from mmdefect.features._weights import hub_file, load_strictly, read_weights
+from mmdefect.scene import DERIVED
 
 __all__ = ["Timm"]
 
@@ -153,14 +154,15 @@ class Timm:
         frame : DataArray (…, y, x), float32
             A measurement; NaN where blind. What is not colour is first brought to [0, 1] by
             ``scale``; the first three channels are shown, the last one repeated where there are
-            fewer.
+            fewer. Of channels that each have a unit of their own the first is shown: one range
+            cannot hold kelvins and radians.
 
         Returns
         -------
         DataArray (feature, y, x), float32
             On the finest chosen stage's grid; NaN in every feature of a mostly blind patch.
         """
-        planes, measured = contrast_of(frame)
+        planes, measured = _shown(frame)
         if frame.attrs["modality"] != "rgb":
             low, high = self.scale or _range([planes])
             planes = ((planes[:3] - low) / (high - low)).clamp(-0.5, 1.5)
@@ -181,7 +183,7 @@ class Timm:
         """
         shown = [frame for frame in frames if frame.attrs["modality"] != "rgb"]
         if shown:
-            self.scale = _range([contrast_of(frame)[0] for frame in shown])
+            self.scale = _range([_shown(frame)[0] for frame in shown])
 
     def _forward(self, planes: Tensor) -> list[Tensor]:
         """Run the network up to the last chosen stage."""
@@ -246,6 +248,12 @@ def _check(
         raise FeatureError(
             f"{name} is {given!r}, but {promised} was promised; correct the spec of the features"
         )
+
+
+def _shown(frame: xr.DataArray) -> tuple[Tensor, Tensor]:
+    """Give what is shown of a frame (channel, y, x), and where it was measured (y, x)."""
+    planes, measured = contrast_of(frame)
+    return (planes[:1] if frame.attrs["units"] == DERIVED else planes), measured
 
 
 def _range(planes: Sequence[Tensor]) -> tuple[float, float]:

@@ -1,8 +1,8 @@
 """The attenuation that a part's shape leads one to expect on the panel.
 
 * Attenuation grows with thickness along a bent line, because soft rays are stopped first. A second
-  order polynomial carries that; it is fitted to the radiograph, robustly, so that what departs
-  from the shape has no say.
+  order polynomial of all materials carries that; it is fitted to the radiograph, robustly, so that
+  what departs from the shape has no say.
 * The panel and the focal spot blur *transmission*, not attenuation. Without the same blur every
   edge would stand out as a pair of false defects. Its width is fitted too.
 * Scatter, the anode's heel and the tube's drift are smooth: a tilted plane and a widely blurred
@@ -10,6 +10,7 @@
 """
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ _WIDE_SHARE = 1 / 24
 _LEAST_PIXELS = 100
 _MOST_PIXELS = 20000
 _LEAST_TRANSMISSION = 1e-4
+_DARKEST = 6.0
 
 
 class Expected(NamedTuple):
@@ -96,9 +98,12 @@ class _Law:
     def __init__(self, measured: Plane, lengths: list[Plane], known: NDArray[np.bool_]) -> None:
         self._measured, self._lengths, self._known = measured, lengths, known
         powers = [length**order for length in lengths for order in (1, 2)]
+        crossed = [one * other for one, other in combinations(lengths, 2)]
         ones = np.ones_like(measured)
-        columns = [ones, *powers]
-        self._factors = robust_fit(columns, measured, known)
+        columns = [ones, *powers, *crossed]
+        level = ndimage.gaussian_filter(_filled(measured), 1.0)
+        self._noise = np.exp(0.5 * np.clip(level, 0, _DARKEST))
+        self._factors = robust_fit(columns, measured, known, self._noise)
         self._sharp = _combined(columns[1:], self._factors[1:])
         height, width = measured.shape
         down, across = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
@@ -116,7 +121,7 @@ class _Law:
         """Give the attenuation (y, x) behind a panel of some blur, px."""
         shape = blurred(self._sharp, blur)
         columns = [*self._smooth, shape, shape**2]
-        return _combined(columns, robust_fit(columns, self._measured, self._known))
+        return _combined(columns, robust_fit(columns, self._measured, self._known, self._noise))
 
     def spread(self, expected: Plane) -> float:
         """Give the robust standard deviation of what is left."""
@@ -130,10 +135,13 @@ class _Law:
 
     def slopes(self) -> tuple[Plane, ...]:
         """Give d attenuation / d thickness (y, x), 1/mm, of each material."""
-        first, second = self._factors[1::2], self._factors[2::2]
-        return tuple(
-            a + 2 * b * length for a, b, length in zip(first, second, self._lengths, strict=True)
-        )
+        count = len(self._lengths)
+        own, crossed = self._factors[1 : 1 + 2 * count], self._factors[1 + 2 * count :]
+        slopes = [own[2 * i] + 2 * own[2 * i + 1] * self._lengths[i] for i in range(count)]
+        for factor, (i, j) in zip(crossed, combinations(range(count), 2), strict=True):
+            slopes[i] = slopes[i] + factor * self._lengths[j]
+            slopes[j] = slopes[j] + factor * self._lengths[i]
+        return tuple(slopes)
 
 
 def blurred(values: Plane, sigma: float) -> Plane:
@@ -146,7 +154,7 @@ def blurred(values: Plane, sigma: float) -> Plane:
 
 
 def robust_fit(
-    columns: Sequence[Plane], wanted: Plane, known: NDArray[np.bool_]
+    columns: Sequence[Plane], wanted: Plane, known: NDArray[np.bool_], noise: Plane
 ) -> NDArray[np.float64]:
     """Fit a sum of pictures to another by Tukey's biweight.
 
@@ -156,6 +164,8 @@ def robust_fit(
     wanted : array (y, x)
     known : bool array (y, x)
         Pixels that count; of very many every so many-th.
+    noise : array (y, x)
+        Standard deviation of `wanted`, up to a factor: what is dark is noisy, and no outlier.
 
     Returns
     -------
@@ -165,8 +175,9 @@ def robust_fit(
     rows = rows[:: max(1, len(rows) // _MOST_PIXELS)]
     basis = np.stack([column.ravel()[rows] for column in columns], axis=1)
     scale = np.maximum(np.abs(basis).max(axis=0), 1e-12)
-    basis = basis / scale
-    target = wanted.ravel()[rows]
+    loud = noise.ravel()[rows]
+    basis = basis / scale / loud[:, None]
+    target = wanted.ravel()[rows] / loud
     weights = np.ones(len(target))
     factors = np.zeros(basis.shape[1])
     for _ in range(_ROUNDS):

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.errors import CardError
+from mmdefect.errors import CardError, SensorError
+from mmdefect.mesh_files import read_mesh
 from mmdefect.registration import Camera, Pose
 
-_LARGEST = 1 << 30
 _NUDGE = 2e-5
 _ROUNDS = 3
 _OPEN_SHARE = 0.02
@@ -60,22 +60,16 @@ class Solid:
         Raises
         ------
         CardError
-            When there is no such file or it holds no triangle.
+            When there is no such file, or it is no mesh.
         """
-        if not path.is_file() or path.stat().st_size > _LARGEST:
+        try:
+            mesh = read_mesh(path)
+        except SensorError as error:
             raise CardError(
-                f"{option} is '{path}', but an STL, PLY or OBJ file of at most {_LARGEST} bytes "
-                "was promised; correct the card"
-            )
-        open3d = _open3d()
-        with open3d.utility.VerbosityContextManager(open3d.utility.VerbosityLevel.Error):
-            mesh = open3d.io.read_triangle_mesh(path)
-        if not mesh.has_triangles():
-            raise CardError(
-                f"{option} '{path}' holds no triangle, but a closed mesh in the rig's frame, in "
-                "mm, was promised; export it again"
-            )
-        return cls(np.asarray(mesh.vertices), np.asarray(mesh.triangles), f"{option} '{path}'")
+                f"{option} cannot be read: {error}; a closed mesh in the rig's frame, in mm, was "
+                "promised: correct the card or export it again"
+            ) from error
+        return cls(mesh.corners, mesh.triangles, f"{option} '{path}'")
 
     def lengths(self, camera: Camera, pose: Pose | None = None) -> NDArray[np.float64]:
         """Give how far the beam runs inside.

@@ -12,7 +12,7 @@ from mmdefect.registration import Camera, Rig
 from mmdefect.structured.decode import Decoded, Limits, decode_files
 from mmdefect.structured.stack import read_stack
 from mmdefect.structured.stereo import match
-from mmdefect.structured.triangulate import Depths, Sight, triangulate
+from mmdefect.structured.triangulate import Depths, Sight, check_size, triangulate
 
 _FLAGS = "sum of 1: dark or shadow, 2: saturated, 4: unsure, 8: outside, 16: lonely"
 
@@ -65,6 +65,7 @@ def decode_capture(
     limits, sight = limits or Limits(), Sight(_camera(rig, camera))
     other = _camera(rig, second or projector)
     stack = read_stack(path)
+    check_size(stack.shape, sight.camera)
     decoded = decode_files(stack, limits)
     if second_path is None:
         depths = triangulate(decoded, sight, other, limits, near=near or 0.0, far=far)
@@ -75,6 +76,7 @@ def decode_capture(
                 f"{beside.folder}: another code than in {stack.folder} is described; both cameras "
                 "must record one projection"
             )
+        check_size(beside.shape, other)
         both = decoded, decode_files(beside, limits)
         depths = match(both, sight, other, limits, near=near, far=far)
     return cloud_of(decoded, depths, sight)

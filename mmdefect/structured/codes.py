@@ -34,6 +34,7 @@ AXES = ("column", "row")
 MOST_SIDE = 1 << 14
 MOST_PERIODS = 6
 MOST_STEPS = 64
+MOST_REMAINDER_PX = 64
 _LADDER = 9.0
 _MARGIN = 0.03
 _MOST_FACTOR = 128
@@ -138,10 +139,11 @@ class Code:
             f"{least} to {MOST_PERIODS}",
             least <= fringes <= MOST_PERIODS,
         )
+        longest = MOST_REMAINDER_PX if self.name == "number" else 4 * MOST_SIDE
         yield (
             f"the periods are {self.periods!r}",
-            f"2 to {4 * MOST_SIDE} px, rising",
-            all(2 <= period <= 4 * MOST_SIDE for period in self.periods)
+            f"2 to {longest} px, rising",
+            all(2 <= period <= longest for period in self.periods)
             and all(a < b for a, b in zip(self.periods, self.periods[1:], strict=False)),
         )
         whole = self.name != "number" or common_unit(self.periods) is not None

@@ -27,7 +27,7 @@ from mmdefect.structured.codes import Code
 DESCRIPTION = "stack.toml"
 FRAMES = (".png", ".tif", ".tiff", ".bmp")
 MOST_BYTES = 1 << 20
-MOST_FRAME_BYTES = 1 << 28
+MOST_FRAME_BYTES = 1 << 26
 MOST_EXPOSURES = 16
 _FORMAT = 1
 _KEYS = {"format", "exposures", "white"}

@@ -212,8 +212,8 @@ def match(
     """
     camera, limits = sight.camera, limits or Limits()
     one, two = decoded
-    check_size(one, camera)
-    check_size(two, second)
+    check_size(one.flags.shape, camera)
+    check_size(two.flags.shape, second)
     m = motion(camera.pose, second.pose)
     baseline = float(np.linalg.norm(m[9:]))
     near = baseline if near is None else near

@@ -131,7 +131,7 @@ def _seclude(
     band: int, start: int, stop: int, depth: Any, noise: Any, slope: float, least: int, before: Any,
     flags: Any,
 ) -> None:  # fmt: skip
-    """Mark points of which too few neighbours lie on one surface with them."""
+    """Mark points of which too few neighbours lie on one surface; who is out of the frame does."""
     rows, columns = depth.shape
     for y in range(start, stop):
         for x in range(columns):
@@ -139,11 +139,14 @@ def _seclude(
                 continue
             z, near = depth[y, x], 0
             most = slope * z + 4 * noise[y, x]
-            for j in range(max(y - 1, 0), min(y + 2, rows)):
+            for j in range(y - 1, y + 2):
                 if near > least:
                     break
-                for i in range(max(x - 1, 0), min(x + 2, columns)):
-                    near += before[j, i] == 0 and abs(depth[j, i] - z) <= most
+                for i in range(x - 1, x + 2):
+                    if not (0 <= j < rows and 0 <= i < columns):
+                        near += 1
+                    elif before[j, i] == 0:
+                        near += abs(depth[j, i] - z) <= most
             if near <= least:
                 flags[y, x] |= LONELY
 
@@ -179,7 +182,7 @@ def triangulate(
         When the frames are not the camera's, or camera and projector stand in one place.
     """
     camera, limits = sight.camera, limits or Limits()
-    check_size(decoded, camera)
+    check_size(decoded.flags.shape, camera)
     m = motion(camera.pose, projector.pose)
     axes = sorted(decoded.places, key=lambda axis: -_baseline(m, AXES.index(axis)))
     if not _baseline(m, AXES.index(axes[0])) > 0:
@@ -223,13 +226,12 @@ def secluded(depths: Depths, camera: Camera, limits: Limits) -> Depths:
     return Depths(depths.depth, depths.noise, flags)
 
 
-def check_size(decoded: Decoded, camera: Camera) -> None:
-    """Refuse frames that are not a camera's."""
-    if decoded.flags.shape != (camera.height, camera.width):
-        found, promised = decoded.flags.shape, (camera.height, camera.width)
+def check_size(found: tuple[int, ...], camera: Camera) -> None:
+    """Refuse frames, of so many rows and columns, that are not a camera's."""
+    if found != (camera.height, camera.width):
         raise RegistrationError(
             f"the frames have {found[0]}x{found[1]} pixels (rows x columns), but the rig promises "
-            f"{promised[0]}x{promised[1]}; record them as the camera was calibrated"
+            f"{camera.height}x{camera.width}; record them as the camera was calibrated"
         )
 
 

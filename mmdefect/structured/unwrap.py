@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 Floats = NDArray[np.float64]
 PER_PX = 4
@@ -115,12 +116,9 @@ def table(periods: tuple[float, ...], extent: int) -> NDArray[np.int16]:
     one, two = np.meshgrid(*spans, indexing="ij")
     places = _plane(one, two, len(periods) > 2).reshape(2, -1)
     known = _plane(runs[:, 0], runs[:, 1], len(periods) > 2)
-    nearest = np.empty(places.shape[1], np.int64)
-    for start in range(0, places.shape[1], 4096):
-        part = slice(start, start + 4096)
-        off = (places[:, part, None] - known[:, None, :]) ** 2
-        nearest[part] = off.sum(axis=0).argmin(axis=1)
-    return orders[nearest].reshape(one.shape).astype(np.int16)
+    _, nearest = cKDTree(known.T).query(places.T)
+    told: NDArray[np.int16] = orders[nearest].reshape(one.shape).astype(np.int16)
+    return told
 
 
 def _runs(periods: tuple[float, ...], extent: int) -> tuple[Floats, NDArray[np.int64]]:

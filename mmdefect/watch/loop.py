@@ -196,7 +196,7 @@ class Watch:
                 return
             late = self._arrivals.late(key, time.monotonic())
             frames = self._arrivals.frames(key)
-            row = self._judge(frames)
+            row = self._judge(frames, whole=not late)
             if row["refused"] and not late and row["verdict"] is not None:
                 self._arrivals.put_back(key)
                 continue
@@ -205,8 +205,8 @@ class Watch:
             self._remember(row)
             yield row
 
-    def _judge(self, frames: Any) -> Row:
-        """Judge one capture, and tell with which files."""
+    def _judge(self, frames: Any, *, whole: bool) -> Row:
+        """Judge one capture, and tell with which files; not yet, if it must be whole and is not."""
         chosen = {sensor: next(iter(files)) for sensor, files in frames.items()}
         anyone = next(iter(chosen.values()))
         place = self._places.of(anyone)
@@ -217,7 +217,7 @@ class Watch:
             row = unjudged(Refusal(capture.id, "", "", why), None)
         else:
             dataset = self._dataset(place)
-            row = judged(self.inspection, dataset, capture, self._reliability)
+            row = judged(self.inspection, dataset, capture, self._reliability, whole=whole)
             dataset.refused.clear()
         row["refused"] += [
             {"sensor": sensor, "file": str(other), "why": f"{chosen[sensor].name} is there too"}

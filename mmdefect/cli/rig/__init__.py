@@ -7,7 +7,7 @@ from importlib import import_module
 
 import typer
 
-COMMANDS = ("list", "grab", "record", "patterns", "decode", "calibrate", "check")
+COMMANDS = ("list", "grab", "record", "patterns", "scan", "decode", "calibrate", "check")
 
 app = typer.Typer(
     help="Cameras and scanners: see what they deliver, calibrate them, record captures.",

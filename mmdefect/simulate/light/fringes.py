@@ -23,7 +23,7 @@ from mmdefect.simulate.light.facets import Facets
 from mmdefect.simulate.light.surface import Looks
 from mmdefect.simulate.raster import Map, Mask, as_map
 from mmdefect.simulate.station import DISTANCE_MM
-from mmdefect.simulate.tracer import World
+from mmdefect.simulate.tracer import Hits, World
 from mmdefect.structured.codes import AXES, Code
 from mmdefect.structured.patterns import lines
 from mmdefect.structured.stack import Stack, write_stack
@@ -81,15 +81,21 @@ class Scenery:
         What comes back of even light.
     depth : Map (y, x), mm
         Along the camera's axis, of the pixel's middle; NaN where there is nothing.
+    reached : Mask (y, x)
+        Whether the pixel's middle sees the projector.
     lit : Mask (y, x)
-        Whether the pixel's middle sees the projector, at 75° to either's line of sight at most.
+        Whether it does so at 75° to either's line of sight at most.
+    part : Mask (y, x)
+        Whether the pixel's middle sees anything but the fixture.
     """
 
     places: Map
     direct: Map
     room: Map
     depth: Map
+    reached: Mask
     lit: Mask
+    part: Mask
 
 
 def light_rig(size: tuple[int, int] = (480, 640), *, lenses: bool = True) -> Rig:
@@ -160,16 +166,19 @@ def light_up(world: World, camera: Camera, projector: Camera) -> Scenery:
     )
     _, places, direct, room, _ = _arriving(world, camera, projector, grid.reshape(-1, 2))
     middle = np.stack([x, y], axis=-1).reshape(-1, 2)
-    points, _, reached, _, flat = _arriving(world, camera, projector, middle)
-    depth = camera.pose.into(points.astype(np.float64))[:, 2].reshape(shape)
-    lit = (reached > 0) & ~flat
-    return Scenery(places, direct, room, as_map(depth), lit.reshape(shape))
+    hits, _, light, _, flat = _arriving(world, camera, projector, middle)
+    depth = camera.pose.into(hits.points.astype(np.float64))[:, 2]
+    names = np.array([*(body.name for body in world.part.bodies), "fixture"])
+    truths = light > 0, (light > 0) & ~flat, names[hits.body] != "fixture"
+    return Scenery(
+        places, direct, room, as_map(depth.reshape(shape)), *(t.reshape(shape) for t in truths)
+    )
 
 
 def _arriving(
     world: World, camera: Camera, projector: Camera, pixels: NDArray[np.float64]
-) -> tuple[Map, Map, Map, Map, Mask]:
-    """Give points (n, 3), places (2, n), light of projector and room (n,), who is seen flatly."""
+) -> tuple[Hits, Map, Map, Map, Mask]:
+    """Give hits (n), places (2, n), light of projector and room (n,), who is seen flatly (n,)."""
     hits = world.cast(as_map(camera.centre), as_map(camera.directions(pixels)))
     looks = Looks(world.part, REACH_MM / camera.fx / _SPLIT)
     facets = Facets.met(world, looks, hits, camera.centre)
@@ -187,7 +196,7 @@ def _arriving(
     viewed = (facets.normal * facets.to_eye).sum(axis=0)
     flat = ~(np.minimum(viewed, beam.facing) > _FLATTEST)
     room = np.where(hits.found, scattered + facets.reflectance.mean(axis=0), 0)
-    return hits.points, np.nan_to_num(places), as_map(direct), as_map(room), flat
+    return hits, np.nan_to_num(places), as_map(direct), as_map(room), flat
 
 
 def photograph(
