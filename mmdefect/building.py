@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
+from mmdefect.alignment.placing import refined
 from mmdefect.boxes import with_boxes
 from mmdefect.captures import Capture
 from mmdefect.cards import Card
@@ -76,6 +77,11 @@ class SceneBuilder:
         if self.rig is not None:
             there, found = self.rig.registration.place(there)
             grids |= found
+        elsewhere = [name for name in self.card.refine if grids.get(name) != reference]
+        tried = refined(there, reference, elsewhere, size)
+        there = tried.frames
+        grids |= dict.fromkeys(tried.placed, reference)
+        attrs = {**attrs, **({"aligned": _sentence(tried.told)} if tried.told else {})}
         frames = {
             name: there[name] if name in there else self.reader.blank(name, size)
             for name in sensors
@@ -177,3 +183,8 @@ class SceneBuilder:
             if refused
             else f"{category!r} has no frame"
         )
+
+
+def _sentence(told: Mapping[str, str]) -> str:
+    """Write what came of aligning sensors as one text."""
+    return "; ".join(f"{name}: {text}" for name, text in told.items())

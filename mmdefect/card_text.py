@@ -48,6 +48,7 @@ def written_of(card: Card) -> dict[str, Any]:
         "rig": {
             "reference": card.reference,
             "registered": list(card.registered),
+            **({"refine": list(card.refine)} if card.refine else {}),
             "mask_folders": list(card.mask_folders),
             "background": card.background,
             "pad": card.pad,

@@ -49,7 +49,7 @@ _KEYS = {
     "splits": set(SPLITS),
     "assign": {*SPLITS, "table"},
     "boxes": {"columns", "origin"},
-    "rig": {"file", "reference", "registered", "mask_folders", "background", "pad"},
+    "rig": {"file", "reference", "registered", "refine", "mask_folders", "background", "pad"},
     "learn": {"good_pixels"},
 }
 
@@ -91,6 +91,8 @@ class Card:
         and a model fill it in.
     registered : tuple of str
         Sensors whose frames lie on the reference's grid, pixel on pixel.
+    refine : tuple of str
+        Sensors to be brought onto that grid by what their frames show, where it can be trusted.
     mask_folders : tuple of str
         Folder names that hold masks, for patterns with ``{sensor}``.
     background : str
@@ -115,6 +117,7 @@ class Card:
     source: str = ""
     splits: dict[str, tuple[str, ...]] = field(default_factory=dict)
     registered: tuple[str, ...] = ()
+    refine: tuple[str, ...] = ()
     mask_folders: tuple[str, ...] = ()
     rig: str = ""
     folder: Path = field(default=Path(), compare=False)
@@ -204,6 +207,7 @@ def card_of(written: dict[str, Any], where: str) -> Card:
         sensors=sensors,
         reference=_texts(rig.get("reference", first), "[rig] reference", where)[0],
         registered=_texts(rig.get("registered", []), "[rig] registered", where),
+        refine=_texts(rig.get("refine", []), "[rig] refine", where),
         mask_folders=_texts(rig.get("mask_folders", MASK), "[rig] mask_folders", where),
         rig=_texts(rig.get("file", ""), "[rig] file", where)[0],
         folder=card_folder() if where in card_names() else Path(where).parent,
@@ -274,7 +278,14 @@ def _check_names(card: Card, where: str) -> None:
         )
     spoken = {card.reference: "[rig] reference"} if card.reference else {}
     spoken |= dict.fromkeys(card.registered, "[rig] registered")
+    spoken |= dict.fromkeys(card.refine, "[rig] refine")
     spoken |= dict.fromkeys(set(card.frames) - {ANY, MASK, BOXES}, "[frames]")
+    both = sorted(set(card.refine) & {card.reference, *card.registered})
+    if both:
+        raise CardError(
+            f"card {where!r}: [rig] refine names {both[0]!r}, which is the reference or registered "
+            "already; leave it out of one of them"
+        )
     for name, place in spoken.items():
         if name not in card.sensors:
             raise CardError(
