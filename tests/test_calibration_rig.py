@@ -309,6 +309,8 @@ def folder(tmp_path_factory):
         for number, pose in enumerate(poses):
             frame = boards.render(SMALL, camera, pose, rng, look)
             Image.fromarray(frame).save(folder / name / f"{number:02d}.png")
+    (folder / "rgb" / "notes").write_text("no frame")
+    (folder / "rgb" / "old").mkdir()
     blank = Image.fromarray(np.full((300, 400), 90, dtype=np.uint8))
     blank.save(folder / "rgb" / "90.png")
     return folder

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from mmdefect.cards import read_card
 from mmdefect.cli import DONE, app
 from mmdefect.errors import CardError, JournalError
+from mmdefect.inspection import Inspection
 from mmdefect.journal import Journal
 from mmdefect.line import inspect, judged
 from mmdefect.miniature import write_miniature
@@ -304,6 +305,30 @@ def test_what_stays_incomplete_or_broken_is_judged_by_the_rest_and_says_so(place
     assert refusal["sensor"] == "points"
     arrive(frames, incoming, "half")  # too late: one capture, one verdict
     assert list(watch(incoming, place / "model", journal, patience=QUICK, once=True)) == []
+
+
+def test_a_capture_on_which_the_program_fails_does_not_stop_the_line(place, incoming, monkeypatch):
+    for name in ("bad", "fine"):
+        arrive(frames_of(place, "good"), incoming, name)
+
+    def failing(inspection, dataset, capture, *given, **named):
+        if capture.name == "bad":
+            raise ZeroDivisionError("planted")
+        return judged(inspection, dataset, capture, *given, **named)
+
+    monkeypatch.setattr(loop, "judged", failing)
+    notes = []
+    with Journal(incoming.parent / "j") as journal:
+        opened = loop.Watch(
+            incoming, Inspection.load(place / "model"), journal, QUICK, notes.append
+        )
+        rows = {row["capture"].rpartition("/")[2]: row for row in opened.rows(once=True)}
+    assert rows["fine"]["verdict"] == "good"
+    assert rows["bad"]["verdict"] == "not_inspectable"
+    assert rows["bad"]["refused"][0]["why"] == (
+        "a mistake of this program: ZeroDivisionError: planted"
+    )
+    assert any("Traceback" in note and "planted" in note for note in notes)
 
 
 def test_another_kind_of_part_beside_the_learnt_one_gives_a_line_without_verdict(place, tmp_path):

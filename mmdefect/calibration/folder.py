@@ -215,11 +215,11 @@ def _frames(folder: Path) -> dict[str, dict[str, Path]]:
     for camera in sorted(one for one in folder.iterdir() if one.is_dir()):
         views: dict[str, Path] = {}
         for path in sorted(camera.iterdir()):
-            view = path.name if (path / DESCRIPTION).is_file() else path.stem
-            if path.name.startswith(".") or not (
-                view == path.name or path.suffix.lower() in SUFFIXES
-            ):
+            stacked = (path / DESCRIPTION).is_file()
+            framed = path.is_file() and path.suffix.lower() in SUFFIXES
+            if path.name.startswith(".") or not (stacked or framed):
                 continue
+            view = path.name if stacked else path.stem
             if view in views:
                 raise CalibrationError(
                     f"{camera.name}: '{path.name}' and '{views[view].name}' are one view twice; "

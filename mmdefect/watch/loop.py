@@ -8,25 +8,22 @@ missing; frames that come later do not give it a second verdict.
 """
 
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mmdefect.captures import FRAME_SUFFIXES, Refusal, capture_of
-from mmdefect.cards import Card
+from mmdefect.captures import FRAME_SUFFIXES, Capture, Refusal, capture_of
 from mmdefect.dataset import Dataset
 from mmdefect.errors import CardError, JournalError, ModelError
 from mmdefect.inspection import Inspection
 from mmdefect.journal import Journal
 from mmdefect.line import judged, unjudged, without_truth
-from mmdefect.model import Origin
-from mmdefect.reading import FrameReader
-from mmdefect.rigging import read_card_rig
 from mmdefect.watch.arrivals import Arrivals, Stamp
 from mmdefect.watch.folder import Notices, walked
-from mmdefect.watch.places import Place, Places
+from mmdefect.watch.places import Place, Places, wanted_sensors
 
 Row = dict[str, Any]
 Key = tuple[int | str, ...]
@@ -94,7 +91,7 @@ class Watch:
         check_outside(journal.path, self.folder)
         self.patience, self.note = patience or Patience(), note
         self._origin, self._card = origin, without_truth(origin.card)
-        needed, used = _sensors(origin, self._card, self.folder)
+        needed, used = wanted_sensors(origin, self._card, self.folder)
         self._places = Places(self.folder, self._card, origin.category, used)
         self._arrivals = Arrivals(needed, self.patience.settle, self.patience.timeout)
         self._digest = inspection.model_.hash if inspection.model_ else None
@@ -217,7 +214,7 @@ class Watch:
             row = unjudged(Refusal(capture.id, "", "", why), None)
         else:
             dataset = self._dataset(place)
-            row = judged(self.inspection, dataset, capture, self._reliability, whole=whole)
+            row = self._safely_judged(dataset, capture, whole=whole)
             dataset.refused.clear()
         row["refused"] += [
             {"sensor": sensor, "file": str(other), "why": f"{chosen[sensor].name} is there too"}
@@ -231,6 +228,19 @@ class Watch:
             "frames": self._written(frames),
             "judged": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
+
+    def _safely_judged(self, dataset: Dataset, capture: Capture, *, whole: bool) -> Row:
+        """Judge a capture; a mistake of ours costs its verdict, and does not stop the line."""
+        try:
+            return judged(self.inspection, dataset, capture, self._reliability, whole=whole)
+        except MemoryError:
+            raise
+        except Exception as error:
+            self.note(traceback.format_exc())
+            why = f"a mistake of this program: {type(error).__name__}: {error}"
+            files = {name: str(path) for name, path in capture.frames.items()}
+            row = unjudged(Refusal(capture.id, "", "", why), None)
+            return {**row, "verdict": "not_inspectable", "files": files}
 
     def _written(self, frames: Any) -> list[Row]:
         """Tell of every file of a capture how it looked, by its path in the watched folder."""
@@ -273,17 +283,6 @@ class Watch:
             for text in self._datasets[known].notes:
                 self.note(text)
         return self._datasets[known]
-
-
-def _sensors(origin: Origin, card: Card, folder: Path) -> tuple[frozenset[str], frozenset[str]]:
-    """Tell which sensors a complete capture has, and which are looked for at all.
-
-    A scanner that only places the others belongs to a capture where the rig has no other surface.
-    """
-    rig = read_card_rig(card, folder, FrameReader(card, folder, []).adapter)
-    needed, scanners = frozenset(origin.sensors), frozenset(rig.scanners if rig else ())
-    alone = rig is not None and rig.registration.rig.surface is None
-    return needed | scanners if alone else needed, needed | scanners
 
 
 def check_outside(journal: Path, folder: Path) -> None:

@@ -12,6 +12,9 @@ from typing import NamedTuple
 from mmdefect.captures import FRAME_SUFFIXES, place_key
 from mmdefect.cards import Card
 from mmdefect.layout import Slot
+from mmdefect.model import Origin
+from mmdefect.reading import FrameReader
+from mmdefect.rigging import read_card_rig
 
 _MOST_ABOVE = 8
 
@@ -91,3 +94,29 @@ class Places:
         slot = self.card.layout.match(path.relative_to(root).as_posix(), root.name)
         there = () if slot is None else self.card.layout.targets(slot.target)
         return slot if self.sensors & set(there) else None
+
+
+def wanted_sensors(
+    origin: Origin, card: Card, folder: Path
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Tell which sensors a complete capture has, and which are looked for at all.
+
+    A scanner that only places the others belongs to a capture where the rig has no other surface.
+
+    Parameters
+    ----------
+    origin : Origin
+    card : Card
+    folder : Path
+
+    Returns
+    -------
+    frozenset of str
+        Of a complete capture.
+    frozenset of str
+        Those and others that are of use.
+    """
+    rig = read_card_rig(card, folder, FrameReader(card, folder, []).adapter)
+    needed, scanners = frozenset(origin.sensors), frozenset(rig.scanners if rig else ())
+    alone = rig is not None and rig.registration.rig.surface is None
+    return needed | scanners if alone else needed, needed | scanners
