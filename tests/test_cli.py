@@ -226,7 +226,7 @@ def test_list_names_every_card_and_plug_in_in_a_line_a_kind():
     assert lines[:2] == [
         "cards      crack_rgbdt eyecandies folder gdxray mpdd mulsen mvtec3d mvtec_ad real3d_ad "
         "visa",
-        "sensors    depth infrared points rgb xray",
+        "sensors    depth infrared points rgb structured_light xray",
     ]
     assert lines[2] == "features   builtin deviation fpfh surface timm"
     for kind, line in zip(KINDS, lines[1:], strict=True):

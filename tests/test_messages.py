@@ -205,7 +205,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
     "a rule that nobody made": (
         lambda place: load("fusion", "late")(rule="odd"),
         "no fusion rule named 'odd'",
-        "there are: max, mean, norm, sum",
+        "there are: bonferroni, fisher, harmonic, max, mean, norm, stouffer",
         "",
     ),
     "asked before it was fitted": (
