@@ -20,7 +20,7 @@ from mmdefect.errors import MmdefectError, NotFittedError, SceneError, UnknownNa
 from mmdefect.prediction import new_prediction
 from mmdefect.progress import track
 from mmdefect.registry import load
-from mmdefect.scene import apart_of, registered_in, sensors_of
+from mmdefect.scene import apart_of, sensors_of
 
 from ._held_out import HeldOut, scales_of
 from ._positions import Positions
@@ -186,7 +186,36 @@ class Late:
         NotFittedError
             Before ``fit``.
         """
-        prediction = self._scored(scene, without)
+        return self._weighed(self._scored(scene, without))
+
+    def replaced(
+        self, prediction: xr.Dataset, own: Mapping[str, xr.Dataset], scene: xr.Dataset
+    ) -> xr.Dataset:
+        """Give a prediction as if the detectors of some sensors had said otherwise.
+
+        Parameters
+        ----------
+        prediction : Dataset
+            Of ``predict``.
+        own : mapping of str to Dataset
+            What they would have predicted, by sensor.
+        scene : Dataset
+            What was predicted.
+
+        Returns
+        -------
+        Dataset
+            As of ``predict``.
+        """
+        changed = prediction.copy(deep=True)
+        for name, told in own.items():
+            pixels, score = self.positions_[name].rescored(told, apart_of(scene, name))
+            changed["sensor_map"].loc[{"sensor": name}] = pixels
+            changed["sensor_score"].loc[{"sensor": name}] = score
+        return self._weighed(changed)
+
+    def _weighed(self, prediction: xr.Dataset) -> xr.Dataset:
+        """Bring the sensors' scores to evidence, and combine it."""
         names = list(self.detectors_)
         evidence = [
             self.part_scales_[name].evidence(prediction["sensor_score"].sel(sensor=name))
@@ -198,7 +227,8 @@ class Late:
         ]
         prediction["evidence"] = ("sensor", np.array(evidence, dtype=np.float64))
         prediction["evidence_map"] = (("sensor", "y", "x"), np.stack(maps))
-        registered = [name for name in registered_in(scene) if name in names]
+        same = prediction["grid"].values == prediction.attrs["reference"]
+        registered = [name for name, here in zip(names, same, strict=True) if here]
         prediction["anomaly_map"] = self.combine(prediction["evidence_map"].sel(sensor=registered))
         prediction["image_score"] = self.combine(prediction["evidence"])
         return prediction

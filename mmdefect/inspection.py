@@ -14,6 +14,7 @@ import xarray as xr
 
 from mmdefect.contracts import Fusion, Scenes, Updatable
 from mmdefect.errors import MmdefectError, ModelError, NotFittedError, SceneError
+from mmdefect.explain import Explanation, explained
 from mmdefect.judging import Judge, places_to_regions
 from mmdefect.model import Learnt, ModelFolder, Origin, load, save
 from mmdefect.peaks import Peaks, usual_area
@@ -174,6 +175,36 @@ class Inspection:
         areas = {place.grid: surface_area(scene, place.grid) for place in places}
         return places_to_regions(self._judge, prediction, places, areas)
 
+    def explain(
+        self, scene: xr.Dataset, prediction: xr.Dataset | None = None, nearest: int = 3
+    ) -> Explanation:
+        """Say why a scene is judged as it is.
+
+        Parameters
+        ----------
+        scene : Dataset
+        prediction : Dataset, optional
+            What ``predict`` said of it; it is predicted where not given.
+        nearest : int
+            Good parts told beside a patch.
+
+        Returns
+        -------
+        Explanation
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        SceneError
+            When the scene has not the sensors or the size that were learnt, or the prediction is
+            of another scene.
+        """
+        self._check(scene)
+        told = self.predict(scene) if prediction is None else prediction
+        places = self.zones.places(scene)
+        return explained(self._judge, self.fusion, scene, told, places, nearest)
+
     def table(self, scenes: Iterable[xr.Dataset]) -> list[dict[str, Any]]:
         """Judge scenes, and tell the results as tidy rows.
 
@@ -311,14 +342,15 @@ class Inspection:
 
     def _calibrate(self, scenes: Scenes) -> None:
         """Judge good parts that fitted nothing, and remember how high they reach."""
-        evidence, scores, levels = [], [], []
+        evidence, scores, levels, pixels = [], [], [], []
         for scene in track(scenes, len(scenes), "calibrating on good parts"):
             prediction = self.fusion.predict(scene)
             evidence.append(prediction["evidence"].values)
             scores.append(prediction["sensor_score"].values)
+            pixels.append(float(prediction["anomaly_map"].median()))
             places = self.zones.places(scene)
             levels.append(self.peaks_.measure(prediction, places, self.fusion.combine))
-        self.calibration_ = self.calibration_.joined(evidence, scores)
+        self.calibration_ = self.calibration_.joined(evidence, scores, pixels)
         self.peaks_.add(levels)
 
     @property

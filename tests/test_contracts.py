@@ -218,13 +218,22 @@ def test_a_fusion_combines_what_is_there(name):
 
 @pytest.mark.parametrize("name", names("explain"))
 @pytest.mark.parametrize("fusion", names("fusion"))
-def test_an_explanation_adds_up_to_what_it_explains(learnt, plates, name, fusion):
-    told = learnt("fusion", fusion).predict(plates["defect"][0])
-    shares = load("explain", name)().attribute(learnt("fusion", fusion), told)
+def test_an_explanation_adds_up_to_what_it_promises(learnt, plates, name, fusion):
+    scene, fitted = plates["defect"][0], learnt("fusion", fusion)
+    told, explainer = fitted.predict(scene), load("explain", name)()
+    shares = explainer.attribute(fitted, told, scene)
     assert shares["attribution_map"].dims == ("sensor", "y", "x")
-    np.testing.assert_allclose(shares["attribution"].sum(), told["image_score"], rtol=1e-6)
-    summed = shares["attribution_map"].sum("sensor")
-    np.testing.assert_allclose(summed, told["anomaly_map"].fillna(0), atol=1e-4)
+    assert shares["attribution"].dims == ("sensor",)
+    for axis in ("sensor", "y", "x"):
+        assert (shares[axis] == told[axis]).all()
+    assert set(explainer.explains) <= {"anomaly_map", "image_score", "sensor_map", "sensor_score"}
+    if "image_score" in explainer.explains:
+        np.testing.assert_allclose(shares["attribution"].sum(), told["image_score"], rtol=1e-6)
+    if "anomaly_map" in explainer.explains:
+        summed = shares["attribution_map"].sum("sensor")
+        np.testing.assert_allclose(summed, told["anomaly_map"].fillna(0), atol=1e-4)
+    if "sensor_map" in explainer.explains:
+        np.testing.assert_allclose(shares["attribution_map"], told["sensor_map"], atol=1e-4)
 
 
 # ---------------------------------------------------------------- features

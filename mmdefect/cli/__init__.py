@@ -27,6 +27,7 @@ COMMANDS = (
     "evaluate",
     "fit",
     "inspect",
+    "explain",
     "watch",
     "model",
     "threshold",

@@ -171,7 +171,9 @@ class Timm:
             grids = [pool_neighbours(grid) for grid in self._forward(planes)]
             finest = max(grids, key=lambda grid: grid.shape[-1]).shape[-2:]
             grid = torch.cat([onto_grid(grid, *finest) for grid in grids])
-        return as_patches(grid, measured)
+        stages = [f"stage {stage}" for stage, own in zip(self._indices, grids, strict=True)
+                  for _ in range(len(own))]  # fmt: skip
+        return as_patches(grid, measured, stages)
 
     def adapt(self, frames: Sequence[xr.DataArray]) -> None:
         """Fix the range that is shown to the network, from frames of good parts.

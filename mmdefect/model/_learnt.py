@@ -133,6 +133,7 @@ def content_of(learnt: Learnt) -> tuple[Content, dict[str, bytes]]:
     arrays |= {f"peaks/{key}": held for key, held in levels.items()}
     arrays["calibration/evidence"] = learnt.calibration.evidence
     arrays["calibration/scores"] = learnt.calibration.scores
+    arrays["calibration/pixels"] = learnt.calibration.pixels
     origin = learnt.origin
     parts = {"fit": origin.fit, "calibration": origin.calibration} if origin else {}
     state = {
@@ -175,6 +176,7 @@ def load(path: Path) -> tuple[Learnt, ModelFolder]:
                 tensors["calibration/evidence"],
                 tensors["calibration/scores"],
                 fusion.combine,
+                tensors.get("calibration/pixels", np.empty(0)),
             ),
             Peaks.from_state(_below(tensors, "peaks"), state["peaks"]),
             (int(facts["size"][0]), int(facts["size"][1])),
