@@ -5,9 +5,9 @@ import xarray as xr
 
 from mmdefect.scene import new_scene
 
-SIDE = 32
+SIDE = 48
 PITCH = 0.5
-PLACE = (slice(8, 16), slice(16, 24))
+PLACE = (slice(16, 24), slice(24, 32))
 DEPTH, KELVIN, ATTENUATION = 0.3, 2.0, 0.25
 
 ENERGY = "120 kV"
@@ -27,9 +27,9 @@ def plate(
     noise = rng.standard_normal((3, SIDE, SIDE))
     y, x = np.mgrid[:SIDE, :SIDE]
     wave = np.sin(x / 4) * np.sin(y / 4)
-    height = 0.02 * wave + 0.005 * noise[0]
-    kelvin = 300 + 0.1 * wave + 0.05 * noise[1]
-    through = 0.5 * np.exp(0.02 * wave + 0.01 * noise[2])
+    height = 0.02 * wave + 0.02 * noise[0]
+    kelvin = 300 + 0.1 * wave + 0.2 * noise[1]
+    through = 0.5 * np.exp(0.02 * wave + 0.03 * noise[2])
     height[PLACE] -= DEPTH * dent
     kelvin[PLACE] += KELVIN * hot
     through[PLACE] *= np.exp(ATTENUATION * void)

@@ -239,7 +239,7 @@ class MemoryBank:
         self._check_fitted()
         features = self.extractor.features(scene[self.sensor])
         rows, believed = self._described(features, scene)
-        names = [str(name) for name in features.coords.get("group", ())]
+        names = features["group"].values.tolist() if "group" in features.coords else []
         memory = Memory(
             torch.cat([self.bank_, self.added_.rows]),
             torch.cat([self.reach_, self.added_.reach]),

@@ -10,14 +10,15 @@ from itertools import combinations
 import numpy as np
 import xarray as xr
 
-from mmdefect.contracts import Divided, Fusion, Memory, Remembering
+from mmdefect.contracts import Divided, Fusion, Memory
 from mmdefect.errors import SceneError
-from mmdefect.explain._measures import measures_of
+from mmdefect.explain._channels import memories_of
+from mmdefect.explain._measures import cores_of, measures_of
 from mmdefect.explain._told import Counterfactual, Explanation, Finding
 from mmdefect.explain.shapley import Shapley
 from mmdefect.judging import Judge, regions_with_pixels
+from mmdefect.peaks import map_of
 from mmdefect.regions import Mask, Region, surface_area
-from mmdefect.scene import present_in
 from mmdefect.zones import Place
 
 _ASKED = 3
@@ -58,36 +59,37 @@ def explained(
     """
     _check(scene, prediction)
     shares = Shapley().attribute(fusion, prediction, scene)
-    memories = _memories(fusion, scene)
+    memories = memories_of(fusion, scene)
     areas = {place.grid: surface_area(scene, place.grid) for place in places}
     grids = {place.name: place.grid for place in places}
     found = regions_with_pixels(judge, prediction, places, areas)
-    size = (scene.sizes["y"], scene.sizes["x"])
-    others = np.any([pixels for _, pixels in found] or [np.zeros(size, bool)], axis=0)
+    everywhere = np.ones((scene.sizes["y"], scene.sizes["x"]), dtype=bool)
+    cores = _cores(judge, prediction, places, found)
+    together = np.any([~everywhere, *cores], axis=0)
+    changed = _Changed(judge, fusion, scene, prediction, places)
     findings = []
-    for number, (region, pixels) in enumerate(found):
+    for number, ((region, pixels), core) in enumerate(zip(found, cores, strict=True)):
         asked = {name: memories[name] for name in region.sensors if name in memories}
         matches = (memory.match(pixels, nearest) for memory in asked.values())
-        changed = _Changed(judge, fusion, scene, prediction, places)
+        grid = grids[region.place]
         findings.append(
             Finding(
                 region,
                 _shares_at(shares, region),
-                measures_of(scene, fusion, region, pixels, others, grids[region.place]),
+                measures_of(scene, fusion, core, together, grid, areas[grid]),
                 tuple(match for match in matches if match is not None),
                 changed.counterfactuals(asked, pixels) if number < _ASKED else (),
             )
         )
-    everywhere = np.ones(size, dtype=bool)
     matches = (memory.match(everywhere, nearest) for memory in memories.values())
     return Explanation(
         prediction,
         shares["attribution"],
         shares["attribution_map"],
-        channel_map(memories),
         tuple(match for match in matches if match is not None),
         tuple(findings),
         guarantee(judge, prediction),
+        memories,
     )
 
 
@@ -103,38 +105,20 @@ def _check(scene: xr.Dataset, prediction: xr.Dataset) -> None:
             )
 
 
-def _memories(fusion: Fusion, scene: xr.Dataset) -> dict[str, Memory]:
-    """Ask the detectors that keep good patches what they remember of a scene."""
-    if not isinstance(fusion, Divided):
-        return {}
-    there = set(present_in(scene))
-    return {
-        name: detector.recall(scene)
-        for name, detector in fusion.detectors_.items()
-        if name in there and isinstance(detector, Remembering)
+def _cores(
+    judge: Judge,
+    prediction: xr.Dataset,
+    places: Sequence[Place],
+    found: Sequence[tuple[Region, Mask]],
+) -> list[Mask]:
+    """Give the cores of regions, by the map that each place is judged by."""
+    named = {place.name: place for place in places}
+    combine = judge.calibration.combine
+    maps = {
+        name: map_of(prediction, judge.used(prediction, named[name]), combine)
+        for name in {region.place for region, _ in found}
     }
-
-
-def channel_map(memories: Mapping[str, Memory]) -> xr.DataArray | None:
-    """Split every sensor's map into groups of features.
-
-    Parameters
-    ----------
-    memories : mapping of str to Memory
-        By sensor.
-
-    Returns
-    -------
-    DataArray (channel, y, x), float32, or None
-        With ``channel`` (``SENSOR/GROUP``) and ``channel_sensor``.
-    """
-    parts = []
-    for name, memory in memories.items():
-        split = memory.by_group().rename(group="channel")
-        channels = [f"{name}/{group}" for group in split["channel"].values]
-        labels = {"channel": channels, "channel_sensor": ("channel", [name] * len(channels))}
-        parts.append(split.assign_coords(labels))
-    return xr.concat(parts, "channel") if parts else None
+    return [cores_of(maps[region.place], [pixels])[0] for region, pixels in found]
 
 
 def _shares_at(shares: xr.Dataset, region: Region) -> dict[str, float]:
@@ -164,7 +148,8 @@ class _Changed:
     ) -> tuple[Counterfactual, ...]:
         """Replace the patches of every sensor alone, then of all that see the region."""
         told = {name: memory.replaced(pixels) for name, memory in memories.items()}
-        sets = [chosen for size in {1, len(told)} for chosen in combinations(told, size)]
+        told = {name: (own, count) for name, (own, count) in told.items() if count}
+        sets = [chosen for size in sorted({1, len(told)}) for chosen in combinations(told, size)]
         return tuple(
             self._asked({name: told[name] for name in chosen}) for chosen in sets if chosen
         )

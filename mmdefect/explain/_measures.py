@@ -1,10 +1,14 @@
 """What a region measures: height in mm, temperature in K, attenuation, against what is around it.
 
 * A number is given only where its unit is known: nothing is measured in ``relative``.
-* The surroundings are a ring around the region that keeps clear of it, because its edge is
-  blurred, and of the other regions.
-* Heights are the mean of the most extreme tenth of the region's points, so that one stray point is
-  no depth; the others are differences of medians.
+* What is measured is the region's core: where the evidence is at least half of its peak. A region
+  reaches as far as a good part's evidence is exceeded, and with a glaring defect that is far
+  beyond it, because features look at windows.
+* The surroundings are a ring around the core that keeps clear of it, because its edge is
+  blurred, and of the other regions' cores.
+* What is told is the mean of the most extreme tenth of the core, up or down, after every pixel was
+  averaged with its eight neighbours: a core is wider than its defect, and one stray point is no
+  depth.
 """
 
 from collections.abc import Sequence
@@ -13,12 +17,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, uniform_filter
 
 from mmdefect.contracts import Fusion
 from mmdefect.explain._told import Measure
 from mmdefect.geometry.around import height_above_ring
-from mmdefect.regions import Region
+from mmdefect.regions import Plane, sized
 
 Mask = NDArray[np.bool_]
 Window = tuple[slice, slice]
@@ -30,38 +34,54 @@ _EXTREME = 0.1
 _LEAST_PIXELS = 12
 
 
+def cores_of(fused: NDArray[np.floating], regions: Sequence[Mask]) -> list[Mask]:
+    """Give the cores of regions: where the evidence is at least half of its peak there.
+
+    Parameters
+    ----------
+    fused : float array (y, x)
+        Evidence.
+    regions : sequence of bool array (y, x)
+
+    Returns
+    -------
+    list of bool array (y, x)
+    """
+    halves = [0.5 * float(np.nanmax(fused[pixels])) for pixels in regions]
+    return [pixels & (fused >= half) for pixels, half in zip(regions, halves, strict=True)]
+
+
 def measures_of(
-    scene: xr.Dataset, fusion: Fusion, region: Region, pixels: Mask, others: Mask, grid: str
+    scene: xr.Dataset, fusion: Fusion, core: Mask, cores: Mask, grid: str, area: Plane | None
 ) -> tuple[Measure, ...]:
-    """Measure a region with every sensor on its grid.
+    """Measure a region's core with every sensor on its grid.
 
     Parameters
     ----------
     scene : Dataset
     fusion : Fusion
         Its features may know the part's drawing.
-    region : Region
-    pixels : bool array (y, x)
-        The region.
-    others : bool array (y, x)
-        All regions; they are no surroundings.
+    core : bool array (y, x)
+    cores : bool array (y, x)
+        All regions' cores; they are no surroundings.
     grid : str
         The grid the region lies on.
+    area : float array (y, x) or None
+        mm² a pixel, where geometry is known.
 
     Returns
     -------
     tuple of Measure
     """
-    window, ring = _ring(pixels, others)
-    inside = pixels[window]
-    found = []
-    if region.area_mm2 is not None:
-        found.append(Measure("", "area", region.area_mm2, "mm²", ""))
+    window, ring = _ring(core, cores)
+    inside = core[window]
+    size = sized(core, area)
+    found = [] if size is None else [Measure("", "area", size, "mm²", "")]
     for name in [str(sensor) for sensor in scene["sensor"].values]:
         if str(scene["grid"].sel(sensor=name).item()) == grid:
             frame = scene[name]
             found += _measured(name, frame[(..., *window)], inside, ring)
-            found += _against_drawing(fusion, name, frame, pixels)
+            found += _against_drawing(fusion, name, frame, core)
     return tuple(found)
 
 
@@ -79,23 +99,26 @@ def _ring(pixels: Mask, others: Mask) -> tuple[Window, Mask]:
 
 
 def _measured(name: str, frame: xr.DataArray, inside: Mask, ring: Mask) -> list[Measure]:
-    """Measure a region in one sensor's frame, where that has a unit."""
+    """Measure a core in one sensor's frame, where that has a unit."""
     modality, units = frame.attrs["modality"], frame.attrs["units"]
+    everywhere = np.ones_like(inside)
     if modality == "points" and units == "mm":
-        return _height(name, height_above_ring(frame.values, inside, ring), SURFACE)
+        apart = height_above_ring(frame.values, everywhere, ring)
+        return _told(name, ("height", "depth"), apart, inside, ("mm", SURFACE))
     if modality == "depth" and units == "mm":
         y, x = np.indices(inside.shape, dtype=np.float64)
-        cloud = np.stack([x, y, np.zeros_like(x)]) + 0 * frame.values
-        cloud[2] = -frame.values  # along the optical axis, positive towards the sensor
-        return _height(name, height_above_ring(cloud, inside, ring), SURFACE)
+        cloud = np.stack([x, y, -frame.values])  # along the optical axis, towards the sensor
+        cloud[:, np.isnan(frame.values)] = np.nan
+        apart = height_above_ring(cloud, everywhere, ring)
+        return _told(name, ("height", "depth"), apart, inside, ("mm", SURFACE))
     plane = _plane(frame, modality, units)
     if plane is None:
         return []
     quantity, unit, values = plane
-    here, around = (values[mask & np.isfinite(values)] for mask in (inside, ring))
-    if here.size == 0 or around.size < _LEAST_PIXELS:
+    around = values[ring & np.isfinite(values)]
+    if around.size < _LEAST_PIXELS:
         return []
-    return [Measure(name, quantity, float(np.median(here) - np.median(around)), unit, AROUND)]
+    return _told(name, (quantity,), values - np.median(around), inside, (unit, AROUND))
 
 
 def _plane(
@@ -114,25 +137,34 @@ def _plane(
     return None
 
 
-def _height(name: str, heights: NDArray[np.float64], against: str) -> list[Measure]:
-    """Tell the most extreme tenth of some heights, up or down."""
-    known = heights[np.isfinite(heights)]
+def _told(
+    name: str,
+    quantities: tuple[str, ...],
+    apart: NDArray[np.floating],
+    inside: Mask,
+    against: tuple[str, str],
+) -> list[Measure]:
+    """Tell the most extreme tenth of what differs; the second quantity is the first, downwards."""
+    seen = np.isfinite(apart)
+    weight = uniform_filter(seen.astype(np.float64), 3, mode="constant")
+    smooth = uniform_filter(np.where(seen, apart, 0.0).astype(np.float64), 3, mode="constant")
+    known = np.sort((smooth / np.maximum(weight, 1e-9))[inside & seen])
     if known.size == 0:
         return []
     count = max(1, round(_EXTREME * known.size))
-    ordered = np.sort(known)
-    low, high = float(ordered[:count].mean()), float(ordered[-count:].mean())
-    if high >= -low:
-        return [Measure(name, "height", high, "mm", against)]
-    return [Measure(name, "depth", -low, "mm", against)]
+    low, high = float(known[:count].mean()), float(known[-count:].mean())
+    value, quantity = (high, quantities[0]) if high >= -low else (low, quantities[-1])
+    sign = -1 if quantity != quantities[0] else 1
+    return [Measure(name, quantity, sign * value, *against)]
 
 
 def _against_drawing(
-    fusion: Fusion, name: str, frame: xr.DataArray, pixels: Mask
+    fusion: Fusion, name: str, frame: xr.DataArray, core: Mask
 ) -> Sequence[Measure]:
     """Measure against the part's drawing, where the sensor's features know it."""
     detector: Any = getattr(fusion, "detectors_", {}).get(name)
     deviation = getattr(getattr(detector, "extractor", None), "deviation", None)
     if deviation is None:
         return []
-    return _height(name, deviation(np.where(pixels, frame.values, np.nan))[pixels], DRAWING)
+    apart = deviation(np.where(core, frame.values, np.nan))
+    return _told(name, ("height", "depth"), apart, core, ("mm", DRAWING))

@@ -5,13 +5,17 @@ where no cloud in mm lies on the grid, a match where the detector keeps no good 
 out; nothing stands in for it.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from mmdefect.contracts import Memory
 from mmdefect.evidence import Match
+from mmdefect.explain._channels import channel_map
 from mmdefect.records import plain, region_rows
 from mmdefect.regions import Region
 
@@ -119,10 +123,11 @@ class Finding:
 
     @property
     def words(self) -> str:
-        """The region in one line."""
+        """The region in one line, with what the sensors that support it measure."""
         x, y = self.region.peak
         where = "" if self.region.place == "part" else f" in {self.region.place}"
-        measured = "".join(f", {measure.words}" for measure in self.measures)
+        seen = ("", *self.region.sensors)
+        measured = "".join(f", {one.words}" for one in self.measures if one.sensor in seen)
         return (
             f"at x {x}, y {y}{where}{measured}; seen by {' and '.join(self.region.sensors)}; "
             f"p = {_short(self.region.p_value)} that a good part reaches this anywhere"
@@ -155,24 +160,32 @@ class Explanation:
     attribution_map : DataArray (sensor, y, x)
         The same for every pixel's evidence, less ``pixel_baseline``; 0 for a sensor on a grid of
         its own.
-    channel_map : DataArray (channel, y, x) or None
-        The sensors' own maps split by what the features describe: those of one sensor
-        (``channel_sensor``) sum to what its detector says. None where no detector keeps patches.
     matches : tuple of Match
         The strangest patch of every sensor, on whatever grid it lies.
     findings : tuple of Finding
         The most surprising first.
     guarantee : str
         What the p-value promises.
+    memories : mapping of str to Memory
+        What the detectors that keep good patches remember of the scene, by sensor.
     """
 
     prediction: xr.Dataset
     attribution: xr.DataArray
     attribution_map: xr.DataArray
-    channel_map: xr.DataArray | None
     matches: tuple[Match, ...]
     findings: tuple[Finding, ...]
     guarantee: str
+    memories: Mapping[str, Memory] = field(default_factory=dict)
+
+    @cached_property
+    def channel_map(self) -> xr.DataArray | None:
+        """The sensors' own maps split by what the features describe, (channel, y, x).
+
+        The channels of one sensor (``channel_sensor``) sum to what its detector says. None where
+        no detector keeps patches. Made when it is first asked for.
+        """
+        return channel_map(self.memories)
 
     @property
     def baseline(self) -> float:

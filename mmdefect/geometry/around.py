@@ -32,14 +32,15 @@ def height_above_ring(points: NDArray[np.floating], place: Mask, ring: Mask) -> 
 
     Returns
     -------
-    float64 array (point,), unit of the points
-        Of every measured point of the place, across the surface, positive towards the sensor;
-        empty where the ring has fewer than twelve points.
+    float64 array (y, x), unit of the points
+        Across the surface, positive towards the sensor; NaN outside the place, where nothing was
+        measured, and everywhere when the ring has fewer than twelve points.
     """
+    height = np.full(place.shape, np.nan)
     seen = np.isfinite(points).all(0)
     inside, around = place & seen, ring & seen
     if around.sum() < _LEAST_POINTS or not inside.any():
-        return np.empty(0)
+        return height
     x, y, z = points[:, around].astype(np.float64)
     middle = np.array([x.mean(), y.mean()])
     scale = max(float(np.abs(x - middle[0]).max()), float(np.abs(y - middle[1]).max()), 1e-9)
@@ -49,10 +50,9 @@ def height_above_ring(points: NDArray[np.floating], place: Mask, ring: Mask) -> 
     a, b = (u - middle[0]) / scale, (v - middle[1]) / scale
     along_x = (solution[1] + 2 * a * solution[3] + b * solution[4]) / scale
     along_y = (solution[2] + a * solution[4] + 2 * b * solution[5]) / scale
-    height: NDArray[np.float64] = rise / np.sqrt(1 + along_x**2 + along_y**2)
-    place_of_sensor = sensor_at(points.astype(np.float32))
-    away = place_of_sensor[3] == 1 and bool(np.median(z) > 0)
-    return -height if away else height
+    away = sensor_at(points.astype(np.float32))[3] == 1 and bool(np.median(z) > 0)
+    height[inside] = (-1 if away else 1) * rise / np.sqrt(1 + along_x**2 + along_y**2)
+    return height
 
 
 def _design(
