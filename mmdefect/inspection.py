@@ -347,7 +347,7 @@ class Inspection:
             prediction = self.fusion.predict(scene)
             evidence.append(prediction["evidence"].values)
             scores.append(prediction["sensor_score"].values)
-            pixels.append(float(prediction["anomaly_map"].median()))
+            pixels.append(_usual_pixel(prediction))
             places = self.zones.places(scene)
             levels.append(self.peaks_.measure(prediction, places, self.fusion.combine))
         self.calibration_ = self.calibration_.joined(evidence, scores, pixels)
@@ -378,3 +378,10 @@ class Inspection:
                 f"the scene has {size[0]}x{size[1]} pixels, but {self.size_[0]}x{self.size_[1]} "
                 "were learnt; bring it onto that grid, or fit anew"
             )
+
+
+def _usual_pixel(prediction: xr.Dataset) -> float:
+    """Give the median of a part's fused map; NaN where there is none."""
+    fused = prediction.get("anomaly_map")
+    known = np.empty(0) if fused is None else fused.values[np.isfinite(fused.values)]
+    return float(np.median(known)) if known.size else float("nan")
