@@ -27,6 +27,7 @@ COMMANDS = (
     "evaluate",
     "fit",
     "inspect",
+    "view",
     "watch",
     "model",
     "threshold",
