@@ -119,9 +119,10 @@ def remarks(results: Row) -> list[str]:
     list of str
     """
     told = [
-        "n: good + defective parts; s: seconds a capture. Differences are paired: 95 % intervals by a bootstrap over the "
-        "parts. 'full' is the first kind of fusion with all sensors. Recall and false-alarm rate "
-        f"(FPR) at α = {results['false_alarm']:g}, from calibration parts combined in the same way."
+        "n: good + defective parts; s: seconds a capture. Differences are paired: 95 % intervals "
+        "by a bootstrap over the parts. 'full' is the first kind of fusion with all sensors. "
+        f"Recall and false-alarm rate (FPR) at α = {results['false_alarm']:g}, from calibration "
+        "parts combined in the same way."
     ]
     best, elsewhere = results["best_sensor"], results["best_sensor_chosen_elsewhere"]
     if "image_auroc" in best:
