@@ -93,8 +93,9 @@ def difference(replicates: ArrayLike, level: float = 0.95) -> Estimate:
     --------
     >>> better, worse = [0.3, 0.9, 0.7], [0.3, 0.1, 0.4]
     >>> good = [0.1, 0.2, 0.25]
-    >>> difference(auroc_replicates(good, better) - auroc_replicates(good, worse)).value
-    0.2222222222222222
+    >>> apart = auroc_replicates(good, better) - auroc_replicates(good, worse)
+    >>> round(difference(apart).value, 3)
+    0.278
     """
     value, *others = np.asarray(replicates, dtype=np.float64)
     drawn = np.array(others)[np.isfinite(others)]
