@@ -99,7 +99,8 @@ FLOORS = {
     "update": 12,
     "watch": 12,
     "evaluate": 13,
-    "cli": 14,
+    "ablation": 14,
+    "cli": 15,
 }
 
 

@@ -25,6 +25,7 @@ COMMANDS = (
     "card",
     "doctor",
     "evaluate",
+    "ablate",
     "fit",
     "inspect",
     "view",
