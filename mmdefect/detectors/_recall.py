@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmdefect.detectors._maps import predicted, to_pixels
-from mmdefect.detectors._search import nearest
+from mmdefect.detectors._search import Rows, nearest
 from mmdefect.evidence import Match, Neighbour
 from mmdefect.learnable import learn_mask
 
@@ -35,26 +35,26 @@ class Memory(NamedTuple):
     reach : Tensor (row,), float32
     origin : Tensor (row, 3), int32
     captures : list of str
-    first : int
-        How many rows are the first layer's; they come first.
+    first : Rows
+        The first layer's, which come first, ready to be asked.
     """
 
     rows: Tensor
     reach: Tensor
     origin: Tensor
     captures: list[str]
-    first: int
+    first: Rows
 
     def nearest(self, queries: Tensor) -> tuple[Tensor, Tensor]:
         """Score patches by the better layer: scores and the rows they rest on."""
-        best = torch.full((len(queries),), torch.inf)
-        found = torch.zeros(len(queries), dtype=torch.int64)
-        for start, stop in ((0, self.first), (self.first, len(self.rows))):
-            if stop > start:
-                distance, index = nearest(queries, self.rows[start:stop])
-                score = distance / self.reach[start:stop][index]
-                found = torch.where(score < best, index + start, found)
-                best = torch.minimum(best, score)
+        count = len(self.first.rows)
+        distance, found = self.first.nearest(queries)
+        best = distance / self.reach[:count][found]
+        if len(self.rows) > count:
+            distance, later = nearest(queries, self.rows[count:])
+            score = distance / self.reach[count:][later]
+            found = torch.where(score < best, later + count, found)
+            best = torch.minimum(best, score)
         return best, found
 
 
