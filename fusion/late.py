@@ -26,6 +26,7 @@ from ._held_out import HeldOut, scales_of
 from ._positions import Positions
 from ._rules import RULES
 from ._scales import Scale
+from ._weighing import weighed
 
 __all__ = ["Late"]
 
@@ -191,22 +192,7 @@ class Late:
     def replaced(
         self, prediction: xr.Dataset, own: Mapping[str, xr.Dataset], scene: xr.Dataset
     ) -> xr.Dataset:
-        """Give a prediction as if the detectors of some sensors had said otherwise.
-
-        Parameters
-        ----------
-        prediction : Dataset
-            Of ``predict``.
-        own : mapping of str to Dataset
-            What they would have predicted, by sensor.
-        scene : Dataset
-            What was predicted.
-
-        Returns
-        -------
-        Dataset
-            As of ``predict``.
-        """
+        """Give a prediction of a scene as if the detectors of some sensors had said ``own``."""
         changed = prediction.copy(deep=True)
         for name, told in own.items():
             pixels, score = self.positions_[name].rescored(told, apart_of(scene, name))
@@ -216,22 +202,7 @@ class Late:
 
     def _weighed(self, prediction: xr.Dataset) -> xr.Dataset:
         """Bring the sensors' scores to evidence, and combine it."""
-        names = list(self.detectors_)
-        evidence = [
-            self.part_scales_[name].evidence(prediction["sensor_score"].sel(sensor=name))
-            for name in names
-        ]
-        maps = [
-            self.pixel_scales_[name].evidence(prediction["sensor_map"].sel(sensor=name))
-            for name in names
-        ]
-        prediction["evidence"] = ("sensor", np.array(evidence, dtype=np.float64))
-        prediction["evidence_map"] = (("sensor", "y", "x"), np.stack(maps))
-        same = prediction["grid"].values == prediction.attrs["reference"]
-        registered = [name for name, here in zip(names, same, strict=True) if here]
-        prediction["anomaly_map"] = self.combine(prediction["evidence_map"].sel(sensor=registered))
-        prediction["image_score"] = self.combine(prediction["evidence"])
-        return prediction
+        return weighed(prediction, self.part_scales_, self.pixel_scales_, self.combine)
 
     def combine(self, evidence: xr.DataArray) -> xr.DataArray:
         """Combine evidence over sensors.

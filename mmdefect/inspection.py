@@ -13,8 +13,9 @@ import numpy as np
 import xarray as xr
 
 from mmdefect.contracts import Fusion, Scenes, Updatable
-from mmdefect.errors import MmdefectError, ModelError, NotFittedError, SceneError
+from mmdefect.errors import MmdefectError, ModelError, NotFittedError
 from mmdefect.explain import Explanation, explained
+from mmdefect.familiar import check_scene, usual_pixel
 from mmdefect.judging import Judge, places_to_regions
 from mmdefect.model import Learnt, ModelFolder, Origin, load, save
 from mmdefect.peaks import Peaks, usual_area
@@ -22,7 +23,6 @@ from mmdefect.progress import track
 from mmdefect.records import rows_of
 from mmdefect.regions import Region, surface_area
 from mmdefect.reliability import Reliability
-from mmdefect.scene import sensors_of
 from mmdefect.verdict import Calibration
 from mmdefect.zones import Zones
 
@@ -178,27 +178,11 @@ class Inspection:
     def explain(
         self, scene: xr.Dataset, prediction: xr.Dataset | None = None, nearest: int = 3
     ) -> Explanation:
-        """Say why a scene is judged as it is.
+        """Say why a scene is judged as it is (``docs/explain.md``).
 
-        Parameters
-        ----------
-        scene : Dataset
-        prediction : Dataset, optional
-            What ``predict`` said of it; it is predicted where not given.
-        nearest : int
-            Good parts told beside a patch.
-
-        Returns
-        -------
-        Explanation
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        SceneError
-            When the scene has not the sensors or the size that were learnt, or the prediction is
-            of another scene.
+        ``prediction`` is what ``predict`` said of it, predicted where not given; ``nearest`` counts
+        the good parts that are told beside a patch. Raises what ``predict`` raises, and SceneError
+        when the prediction is of another scene.
         """
         self._check(scene)
         told = self.predict(scene) if prediction is None else prediction
@@ -347,7 +331,7 @@ class Inspection:
             prediction = self.fusion.predict(scene)
             evidence.append(prediction["evidence"].values)
             scores.append(prediction["sensor_score"].values)
-            pixels.append(_usual_pixel(prediction))
+            pixels.append(usual_pixel(prediction))
             places = self.zones.places(scene)
             levels.append(self.peaks_.measure(prediction, places, self.fusion.combine))
         self.calibration_ = self.calibration_.joined(evidence, scores, pixels)
@@ -364,24 +348,4 @@ class Inspection:
     def _check(self, scene: xr.Dataset) -> None:
         """Refuse a scene of other sensors or another size than what was learnt."""
         self._check_fitted()
-        there = sensors_of(scene)
-        lacking = [name for name in self.calibration_.sensors if name not in there]
-        if lacking:
-            raise SceneError(
-                f"the scene has the sensors {', '.join(there)}, but "
-                f"{', '.join(self.calibration_.sensors)} were learnt; give {lacking[0]!r} too, "
-                "blind where it measured nothing (mmdefect.scene.blank_frame)"
-            )
-        size = (scene.sizes["y"], scene.sizes["x"])
-        if size != self.size_:
-            raise SceneError(
-                f"the scene has {size[0]}x{size[1]} pixels, but {self.size_[0]}x{self.size_[1]} "
-                "were learnt; bring it onto that grid, or fit anew"
-            )
-
-
-def _usual_pixel(prediction: xr.Dataset) -> float:
-    """Give the median of a part's fused map; NaN where there is none."""
-    fused = prediction.get("anomaly_map")
-    known = np.empty(0) if fused is None else fused.values[np.isfinite(fused.values)]
-    return float(np.median(known)) if known.size else float("nan")
+        check_scene(scene, self.calibration_.sensors, self.size_)

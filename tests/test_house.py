@@ -17,6 +17,7 @@ FLOORS = {
     "contracts": 1,
     "errors": 1,
     "evidence": 0,
+    "familiar": 8,
     "jit": 1,
     "layout": 1,
     "prediction": 1,

@@ -36,6 +36,7 @@ from mmdefect.detectors._maps import predicted, rows_of
 from mmdefect.detectors._origins import name_of, origins_in, origins_of, unknown
 from mmdefect.detectors._recall import Memory, Recall
 from mmdefect.detectors._search import Rows, nearest, spacing
+from mmdefect.detectors._spread import spread_of
 from mmdefect.errors import NotFittedError
 from mmdefect.features import extractor
 from mmdefect.learnable import keep_learnable
@@ -221,21 +222,7 @@ class MemoryBank:
         return predicted(scene, self.sensor, grid_of, self.blur)
 
     def recall(self, scene: xr.Dataset) -> Recall:
-        """Hold a scene's patches beside the good ones that they are nearest to.
-
-        Parameters
-        ----------
-        scene : Dataset
-
-        Returns
-        -------
-        Recall
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
+        """Hold a scene's patches beside good ones; raise NotFittedError before ``fit``."""
         self._check_fitted()
         features = self.extractor.features(scene[self.sensor])
         rows, believed = self._described(features, scene)
@@ -304,7 +291,7 @@ class MemoryBank:
         if len(seen) == 0:
             seen = torch.zeros(2, seen.shape[1])
         self.center_ = seen.median(0).values
-        self.spread_ = _spread((seen - self.center_).abs())
+        self.spread_ = spread_of((seen - self.center_).abs())
         compressed = torch.asinh((seen - self.center_) / self.spread_)
         self.mean_ = compressed.mean(0)
         deviation = compressed.std(0, correction=min(1, len(seen) - 1))
@@ -353,26 +340,3 @@ class MemoryBank:
         """Tell whether the bank has rows besides those of one fold."""
         left_out = 0 if without is None else self.starts_[without + 1] - self.starts_[without]
         return len(self.bank_) > left_out
-
-
-def _spread(absolute: torch.Tensor) -> torch.Tensor:
-    """Give each feature's spread: between that of most patches and that of the busiest.
-
-    The median alone is the background's on a small part before a dark cloth, and then the
-    background's noise counts as much as the part; the 95 % quantile alone is the rivets', and a
-    dent counts nothing. Their geometric mean serves both.
-
-    Parameters
-    ----------
-    absolute : Tensor (row, feature), float32
-        Distances from the median.
-
-    Returns
-    -------
-    Tensor (feature,), float32
-        Positive.
-    """
-    usual = absolute.median(0).values
-    busy = absolute.kthvalue(max(1, round(0.95 * len(absolute))), 0).values
-    spread = (usual * busy).sqrt()
-    return torch.where(spread > 0, spread, absolute.mean(0)).clamp_min(1e-9)
