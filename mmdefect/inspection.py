@@ -180,9 +180,8 @@ class Inspection:
     ) -> Explanation:
         """Say why a scene is judged as it is (``docs/explain.md``).
 
-        ``prediction`` is what ``predict`` said of it, predicted where not given; ``nearest`` counts
-        the good parts that are told beside a patch. Raises what ``predict`` raises, and SceneError
-        when the prediction is of another scene.
+        ``prediction`` is what ``predict`` said of it; ``nearest`` counts the good parts told
+        beside a patch. Raises as ``predict``, and SceneError for a prediction of another scene.
         """
         self._check(scene)
         told = self.predict(scene) if prediction is None else prediction
