@@ -12,14 +12,14 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 
+from mmdefect.calibrating import calibrated
 from mmdefect.contracts import Fusion, Scenes, Updatable
 from mmdefect.errors import MmdefectError, ModelError, NotFittedError
 from mmdefect.explain import Explanation, explained
-from mmdefect.familiar import check_scene, usual_pixel
+from mmdefect.familiar import Familiar, check_scene, three_way
 from mmdefect.judging import Judge, places_to_regions
 from mmdefect.model import Learnt, ModelFolder, Origin, load, save
 from mmdefect.peaks import Peaks, usual_area
-from mmdefect.progress import track
 from mmdefect.records import rows_of
 from mmdefect.regions import Region, surface_area
 from mmdefect.reliability import Reliability
@@ -39,6 +39,9 @@ class Inspection:
     zones : Zones, optional
         What is ignored and what is judged apart; by default those of the card, when the scenes
         come from a `Dataset`.
+    refer : float
+        A part whose p-value is above ``false_alarm`` and at most this is referred to a person;
+        not kept with a model.
 
     Attributes
     ----------
@@ -46,6 +49,8 @@ class Inspection:
         What good parts that fitted nothing score.
     peaks_ : Peaks
         How high their maps reach.
+    familiar_ : Familiar
+        What good parts look like; a part that looks like none is not inspectable.
     origin_ : Origin or None
         The data set, when the scenes came from one.
     model_ : ModelFolder or None
@@ -53,13 +58,18 @@ class Inspection:
     """
 
     def __init__(
-        self, fusion: Fusion, false_alarm: float = 0.05, zones: Zones | None = None
+        self,
+        fusion: Fusion,
+        false_alarm: float = 0.05,
+        zones: Zones | None = None,
+        refer: float = 0.0,
     ) -> None:
         if not 0 < false_alarm < 1:
             raise ValueError(f"false_alarm is {false_alarm}; a rate between 0 and 1 was promised")
         self.fusion = fusion
         self.false_alarm = false_alarm
         self.zones = zones or Zones()
+        self.refer = refer
         self.origin_: Origin | None = None
         self.model_: ModelFolder | None = None
 
@@ -100,6 +110,7 @@ class Inspection:
         self.calibration_ = Calibration(sensors, blank, blank, self.fusion.combine)
         first = next(iter(scenes))
         self.size_ = (first.sizes["y"], first.sizes["x"])
+        self.familiar_ = Familiar.learn(scenes)
         names = tuple(place.name for place in self.zones.places(first))
         self.peaks_ = Peaks(names, area=usual_area(scenes, self.zones))
         self._calibrate(calibration)
@@ -133,7 +144,8 @@ class Inspection:
         """
         self._check(scene)
         judge = reliability or self._judge
-        return judge.judged(self.fusion.predict(scene), self.zones.places(scene))
+        judged = judge.judged(self.fusion.predict(scene), self.zones.places(scene))
+        return three_way(judged, self.familiar_.why_not(scene), self.refer)
 
     def reliability(self, run_length: float = 10_000, seed: int = 0) -> Reliability:
         """Begin to watch the sensors of a line.
@@ -147,12 +159,7 @@ class Inspection:
         Returns
         -------
         Reliability
-            To be given to `predict` with every scene of the line.
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
+            To be given to `predict` with every scene of the line; not before ``fit``.
         """
         self._check_fitted()
         return Reliability(self._judge, run_length, seed)
@@ -258,19 +265,15 @@ class Inspection:
         inspection = cls(learnt.fusion, folder.current.false_alarm, zones)
         inspection.calibration_, inspection.peaks_ = learnt.calibration, learnt.peaks
         inspection.size_, inspection.origin_ = learnt.size, learnt.origin
+        inspection.familiar_ = learnt.familiar
         inspection.model_ = folder
         return inspection
 
     def learnt(self) -> Learnt:
-        """Give everything that was learnt, as a model holds it.
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
+        """Give everything that was learnt, as a model holds it; not before ``fit``."""
         self._check_fitted()
-        return Learnt(self.fusion, self.calibration_, self.peaks_, self.size_, self.origin_)
+        held = (self.calibration_, self.peaks_, self.size_, self.origin_, self.familiar_)
+        return Learnt(self.fusion, *held)
 
     def update(self, scenes: Scenes, calibration: Scenes) -> int:
         """Take further good parts in, so that the false-alarm rate still holds.
@@ -324,17 +327,10 @@ class Inspection:
         return 1 / (len(self.calibration_.fused(used)) + 1) / self.zones.smallest_share
 
     def _calibrate(self, scenes: Scenes) -> None:
-        """Judge good parts that fitted nothing, and remember how high they reach."""
-        evidence, scores, levels, pixels = [], [], [], []
-        for scene in track(scenes, len(scenes), "calibrating on good parts"):
-            prediction = self.fusion.predict(scene)
-            evidence.append(prediction["evidence"].values)
-            scores.append(prediction["sensor_score"].values)
-            pixels.append(usual_pixel(prediction))
-            places = self.zones.places(scene)
-            levels.append(self.peaks_.measure(prediction, places, self.fusion.combine))
-        self.calibration_ = self.calibration_.joined(evidence, scores, pixels)
-        self.peaks_.add(levels)
+        """Judge good parts that fitted nothing, and remember it."""
+        self.calibration_, self.familiar_ = calibrated(
+            self.fusion, self.zones, self.peaks_, self.familiar_, self.calibration_, scenes
+        )
 
     @property
     def _judge(self) -> Judge:
@@ -347,4 +343,4 @@ class Inspection:
     def _check(self, scene: xr.Dataset) -> None:
         """Refuse a scene of other sensors or another size than what was learnt."""
         self._check_fitted()
-        check_scene(scene, self.calibration_.sensors, self.size_)
+        check_scene(scene, self.calibration_.sensors, self.size_, self.familiar_.frames)
