@@ -32,6 +32,7 @@ FLOORS = {
     "coded": 2,
     "division": 2,
     "explain": 2,
+    "good_parts": 2,
     "journal": 2,
     "ljpeg": 2,
     "lzf": 2,
