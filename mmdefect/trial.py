@@ -78,8 +78,11 @@ class Trial:
         fit, calibrate = learning.fit_parts, learning.calibration_parts
         test = self._test(learning)
         features = learning.feature_names
-        manifest = self.dataset.manifest([*fit, *calibrate, *test])
-        sides = [[_told(capture) for capture in side] for side in (fit, calibrate, test)]
+        manifest = self.dataset.manifest([*learning.learnt_parts, *test])
+        sides = [
+            [_told(capture) for capture in side]
+            for side in (learning.learnt_parts, calibrate, test)
+        ]
         shaping = [learning.told(), features, card_key(self.dataset.card), manifest, sides]
         work = self.work.category(self.number, self.category, shaping)
         self.inspection = self._fitted(learning, work)
@@ -130,8 +133,7 @@ class Trial:
     def _test(self, learning: Learning) -> list[Capture]:
         """Choose which captures are tested."""
         test = self.dataset.captures(self.category, "test")
-        learnt = [*learning.fit_parts, *learning.calibration_parts]
-        test = self.dataset.without_copies(test, learnt)
+        test = self.dataset.without_copies(test, learning.learnt_parts)
         if not test:
             raise CardError(
                 f"{self.category!r} has no part to test; kinds of good parts are "

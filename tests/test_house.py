@@ -97,6 +97,7 @@ FLOORS = {
     "trial": 12,
     "update": 12,
     "watch": 12,
+    "weighing": 7,
     "evaluate": 13,
     "cli": 14,
 }
