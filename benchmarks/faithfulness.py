@@ -1,4 +1,4 @@
-"""Explanations held against planted truth: which sensor, where, and whether the score depends on it.
+"""Explanations held against planted truth: which sensor, where, and what the score depends on.
 
     mmdefect simulate FOLDER --product panel --train 288 --test 750 --size 192 --seed 6006
     python benchmarks/faithfulness.py FOLDER panel --fit 60 --calibrate 60 --most 300 --maps 10
@@ -88,8 +88,9 @@ def sensor_table(lines: list[dict]) -> None:
     several = [line for line in found if len(line["seen"]) > 1]
     orders = [order(line) for line in several]
     if orders:
-        print(f"seen by several: {len(orders)}; Spearman of share and contrast over the sensors: "
-              f"mean {np.mean(orders):.2f}, above 0 in {np.mean(np.array(orders) > 0):.2f}")  # fmt: skip
+        above = np.mean(np.array(orders) > 0)
+        print(f"seen by several: {len(orders)}; Spearman of share and contrast over the sensors:")
+        print(f"  mean {np.mean(orders):.2f}, above 0 in {above:.2f}")
     good = [line for line in lines if line["kind"] == "good"]
     odd = [line for line in good if line["verdict"] != "good"]
     refused = [line for line in lines if line["verdict"] == "not_inspectable"]
@@ -241,8 +242,8 @@ def map_table(lines: list[dict]) -> None:
         print(f"| {method} | {mean['auroc']:.3f} | {mean['hit']:.2f} | {mean['deletion']:.3f} | "
               f"{mean['insertion']:.3f} |")  # fmt: skip
     odd = [row["randomised"] for row in rows]
-    print(f"\nbanks shuffled: Spearman with the true map {np.mean([r['spearman'] for r in odd]):.3f}"
-          f", pixel AUROC {np.mean([r['auroc'] for r in odd]):.3f}")  # fmt: skip
+    same, auroc = (np.mean([row[key] for row in odd]) for key in ("spearman", "auroc"))
+    print(f"\nbanks shuffled: Spearman with the true map {same:.3f}, pixel AUROC {auroc:.3f}")
 
 
 def main() -> None:

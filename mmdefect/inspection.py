@@ -24,6 +24,7 @@ from mmdefect.records import rows_of
 from mmdefect.regions import Region, surface_area
 from mmdefect.reliability import Reliability
 from mmdefect.verdict import Calibration
+from mmdefect.weighing import weighed
 from mmdefect.zones import Zones
 
 
@@ -40,8 +41,7 @@ class Inspection:
         What is ignored and what is judged apart; by default those of the card, when the scenes
         come from a `Dataset`.
     refer : float
-        A part whose p-value is above ``false_alarm`` and at most this is referred to a person;
-        not kept with a model.
+        A part is referred to a person up to this p-value; not kept with a model.
 
     Attributes
     ----------
@@ -55,6 +55,8 @@ class Inspection:
         The data set, when the scenes came from one.
     model_ : ModelFolder or None
         Where it was loaded from, or last saved to.
+    weighing_ : str
+        What labelled defective parts said of the sensors, where they were asked.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Inspection:
         self.refer = refer
         self.origin_: Origin | None = None
         self.model_: ModelFolder | None = None
+        self.weighing_ = ""
 
     def __repr__(self) -> str:
         """Tell what it learnt and what it promises."""
@@ -85,7 +88,7 @@ class Inspection:
             f"parts (smallest {self.smallest_false_alarm:.3g})\n  {self.fusion!r}{zones}"
         )
 
-    def fit(self, scenes: Scenes, calibration: Scenes) -> Self:
+    def fit(self, scenes: Scenes, calibration: Scenes, defective: Scenes | None = None) -> Self:
         """Fit the fusion, then calibrate the verdict.
 
         Parameters
@@ -94,6 +97,9 @@ class Inspection:
             Good parts to learn from.
         calibration : Scenes
             Other good parts.
+        defective : Scenes, optional
+            Labelled defective parts, by which a fusion may weigh its sensors; none of them may be
+            tested later.
 
         Returns
         -------
@@ -105,14 +111,15 @@ class Inspection:
         if self.origin_ is not None and not self.zones.entries:
             self.zones = Zones(self.origin_.card.zones)
         self.fusion.fit(scenes)
+        if defective is not None:
+            self.weighing_ = weighed(self.fusion, defective)
         sensors = tuple(self.fusion.sensors)
         blank = np.empty((0, len(sensors)))
         self.calibration_ = Calibration(sensors, blank, blank, self.fusion.combine)
         first = next(iter(scenes))
         self.size_ = (first.sizes["y"], first.sizes["x"])
-        self.familiar_ = Familiar.learn(scenes)
-        names = tuple(place.name for place in self.zones.places(first))
-        self.peaks_ = Peaks(names, area=usual_area(scenes, self.zones))
+        self.familiar_, area = Familiar.learn(scenes), usual_area(scenes, self.zones)
+        self.peaks_ = Peaks(tuple(place.name for place in self.zones.places(first)), area=area)
         self._calibrate(calibration)
         return self
 
@@ -187,8 +194,7 @@ class Inspection:
     ) -> Explanation:
         """Say why a scene is judged as it is (``docs/explain.md``).
 
-        ``prediction`` is what ``predict`` said of it; ``nearest`` counts the good parts told
-        beside a patch. Raises as ``predict``, and SceneError for a prediction of another scene.
+        ``nearest`` counts the good parts beside a patch. Another scene's prediction is refused.
         """
         self._check(scene)
         told = self.predict(scene) if prediction is None else prediction
@@ -264,16 +270,16 @@ class Inspection:
         zones = Zones(card.zones if card else ())
         inspection = cls(learnt.fusion, folder.current.false_alarm, zones)
         inspection.calibration_, inspection.peaks_ = learnt.calibration, learnt.peaks
-        inspection.size_, inspection.origin_ = learnt.size, learnt.origin
-        inspection.familiar_ = learnt.familiar
+        inspection.size_, inspection.familiar_ = learnt.size, learnt.familiar
+        inspection.origin_ = learnt.origin
         inspection.model_ = folder
         return inspection
 
     def learnt(self) -> Learnt:
         """Give everything that was learnt, as a model holds it; not before ``fit``."""
         self._check_fitted()
-        held = (self.calibration_, self.peaks_, self.size_, self.origin_, self.familiar_)
-        return Learnt(self.fusion, *held)
+        rest = (self.peaks_, self.size_, self.origin_, self.familiar_)
+        return Learnt(self.fusion, self.calibration_, *rest)
 
     def update(self, scenes: Scenes, calibration: Scenes) -> int:
         """Take further good parts in, so that the false-alarm rate still holds.
@@ -328,9 +334,8 @@ class Inspection:
 
     def _calibrate(self, scenes: Scenes) -> None:
         """Judge good parts that fitted nothing, and remember it."""
-        self.calibration_, self.familiar_ = calibrated(
-            self.fusion, self.zones, self.peaks_, self.familiar_, self.calibration_, scenes
-        )
+        known = (self.peaks_, self.familiar_, self.calibration_)
+        self.calibration_, self.familiar_ = calibrated(self.fusion, self.zones, *known, scenes)
 
     @property
     def _judge(self) -> Judge:
@@ -341,6 +346,5 @@ class Inspection:
             raise NotFittedError("the inspection knows no part; fit it first")
 
     def _check(self, scene: xr.Dataset) -> None:
-        """Refuse a scene of other sensors or another size than what was learnt."""
         self._check_fitted()
         check_scene(scene, self.calibration_.sensors, self.size_, self.familiar_.frames)
