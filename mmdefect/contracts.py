@@ -197,8 +197,9 @@ class Explainer(Protocol):
     """Says what a score came from.
 
     ``explains`` names what the shares sum to, less the baseline: ``anomaly_map`` over ``sensor``,
-    pixel by pixel, and ``image_score`` over ``sensor``; ``sensor_map`` over ``group``;
-    ``sensor_score`` over a sensor's pixels. Empty where a method promises no sum.
+    pixel by pixel, and ``image_score`` over ``sensor``; ``sensor_map`` over a sensor's channels;
+    ``patch_score`` over a sensor's pixels. Empty where a method promises no sum. A method that
+    can explain no sensor of a scene raises MmdefectError.
     """
 
     explains: tuple[str, ...]

@@ -74,8 +74,9 @@ class Familiar:
         """
         familiar, seen = cls(), dict[str, list[Cells]]()
         for scene in islice(scenes, _MOST_PARTS):
-            familiar.frames |= {name: _kind(scene, name) for name in sensors_of(scene)}
-            for name in present_in(scene):
+            framed = [name for name in sensors_of(scene) if name in scene]
+            familiar.frames |= {name: _kind(scene, name) for name in framed}
+            for name in present_in(scene) if framed else ():
                 seen.setdefault(name, []).append(coarse(scene[name]))
         for name, cells in seen.items():
             if len(cells) >= _LEAST_PARTS:
@@ -110,8 +111,8 @@ class Familiar:
         """
         return {
             name: _strangeness(coarse(scene[name]), self.mean[name], self.spread[name])
-            for name in present_in(scene)
-            if name in self.mean
+            for name in self.mean
+            if name in present_in(scene)
         }
 
     def why_not(self, scene: xr.Dataset) -> str:
@@ -265,9 +266,9 @@ def check_scene(
             f"the scene has {found[0]}x{found[1]} pixels, but {size[0]}x{size[1]} were learnt; "
             "bring it onto that grid, or fit anew"
         )
-    for name in sensors:
+    for name in [name for name in sensors if name in frames]:
         own = _kind(scene, name)
-        if own != frames.get(name, own):
+        if own != frames[name]:
             raise SceneError(
                 f"{name!r} measures {own[0]} in {own[1]!r}, but {frames[name][0]} in "
                 f"{frames[name][1]!r} was learnt; it is a scene of another rig, or the card states "

@@ -10,6 +10,7 @@ from plates import ATTENUATION, DEPTH, KELVIN, PITCH, PLACE, SIDE, plate
 
 from mmdefect.detectors.memory_bank import MemoryBank
 from mmdefect.errors import NotFittedError, SceneError
+from mmdefect.familiar import Familiar
 from mmdefect.geometry.around import height_above_ring
 from mmdefect.inspection import Inspection
 from mmdefect.registry import load
@@ -222,6 +223,101 @@ def test_what_cannot_be_explained_says_why(inspection, dented):
         inspection.explain(plate(3), dented.prediction)
     with pytest.raises(SceneError, match="48x16 pixels, but 48x48 were learnt"):
         inspection.explain(plate(0).isel(x=slice(16)))
+
+
+def test_a_scene_of_another_rig_is_refused_by_its_units(inspection):
+    other = plate(0, units=("relative", "K", "1"))
+    with pytest.raises(
+        SceneError, match="'points' measures points in 'relative', but points in 'm"
+    ):
+        inspection.explain(other)
+
+
+# ---------------------------------------------------------------- not inspectable, referred
+
+
+def turned(scene: xr.Dataset, change) -> xr.Dataset:
+    """The scene with every frame changed."""
+    made = scene.copy()
+    for name in scene["sensor"].values.tolist():
+        made[name] = scene[name].copy(data=change(scene[name].values).astype(np.float32))
+    return made
+
+
+def stepped(seed: int) -> xr.Dataset:
+    """A plate with a step, so that it can be told from its mirror image."""
+    step = 0.2 * (np.arange(SIDE) < SIDE // 3)
+    return turned(plate(seed), lambda frame: frame + step)
+
+
+@pytest.fixture(scope="module")
+def familiar() -> Familiar:
+    learnt = Familiar.learn([stepped(n) for n in range(20)])
+    return learnt.joined([max(learnt.of(stepped(100 + n)).values()) for n in range(20)])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda frame: frame[..., ::-1].copy(),
+        lambda frame: np.roll(frame, 12, -1),
+        lambda frame: np.full_like(frame, frame.mean()),
+    ],
+    ids=["mirrored", "shifted", "blank"],
+)
+def test_a_part_the_wrong_way_round_or_a_blank_sensor_is_named(familiar, change):
+    assert familiar.why_not(stepped(5)) == ""
+    assert "is it the right part, the right way round" in familiar.why_not(
+        turned(stepped(5), change)
+    )
+
+
+def test_a_part_that_looks_like_none_that_was_learnt_is_not_inspectable(inspection):
+    odd = turned(plate(5), lambda frame: np.random.default_rng(0).standard_normal(frame.shape))
+    told = inspection.predict(odd)
+    assert told.attrs["verdict"] == "not_inspectable"
+    assert "looks like no part that was learnt" in told.attrs["why"]
+    assert "looks like no part" in str(inspection.explain(odd, told))
+
+
+@pytest.mark.parametrize("kind", ["dent", "hot", "void"])
+def test_a_defect_is_not_taken_for_another_part(inspection, kind):
+    verdicts = {
+        inspection.predict(plate(800 + n, **{kind: True})).attrs["verdict"] for n in range(3)
+    }
+    assert "not_inspectable" not in verdicts
+
+
+def test_of_good_parts_no_more_are_refused_than_is_stated():
+    familiar = Familiar.learn([plate(n) for n in range(20)])
+    familiar = familiar.joined([max(familiar.of(plate(100 + n)).values()) for n in range(60)])
+    assert familiar.refused == pytest.approx(1 / 61)
+    assert not [n for n in range(60) if familiar.why_not(plate(300 + n))]
+
+
+def test_half_a_part_unseen_is_not_inspectable_and_a_single_blind_sensor_is_no_reason(inspection):
+    def half(frame: np.ndarray) -> np.ndarray:
+        return np.where(np.arange(frame.shape[-1]) < 0.7 * frame.shape[-1], np.nan, frame)
+
+    seen = turned(plate(5), half)
+    seen["valid"] = seen["valid"] & (xr.DataArray(np.arange(SIDE), dims="x") >= 0.7 * SIDE)
+    told = inspection.predict(seen)
+    assert told.attrs["verdict"] == "not_inspectable"
+    assert "too little was measured" in told.attrs["why"]
+    assert inspection.predict(plate(5, blind=("xray",))).attrs["verdict"] != "not_inspectable"
+
+
+def test_a_band_between_good_and_defect_is_referred(inspection):
+    told = inspection.predict(plate(5))
+    p_value = float(told["p_value"])
+    inspection.refer = p_value
+    try:
+        banded = inspection.predict(plate(5))
+    finally:
+        inspection.refer = 0.0
+    assert told.attrs["verdict"] == "good"
+    assert banded.attrs["verdict"] == "refer"
+    assert "lies in the band" in banded.attrs["why"]
 
 
 def test_a_constant_map_has_no_region_and_is_explained_all_the_same(inspection):

@@ -58,6 +58,25 @@ class Memory(NamedTuple):
         return best, found
 
 
+class Aim(NamedTuple):
+    """A patch, and the good one that it is held against.
+
+    Attributes
+    ----------
+    row, column : int
+        On the grid of patches.
+    target : Tensor (feature,), float32
+        The good patch, standardised.
+    reach : float
+        The unit of the distance.
+    """
+
+    row: int
+    column: int
+    target: Tensor
+    reach: float
+
+
 class Recall:
     """A scene's patches of one sensor beside good ones.
 
@@ -111,12 +130,10 @@ class Recall:
         Match or None
             None where the sensor saw nothing there, or the bank is empty.
         """
-        there = self._patches(pixels)
-        if not self._knows or not there.any():
+        index = self._strangest(pixels)
+        if index is None:
             return None
-        chosen = torch.from_numpy(np.flatnonzero(there[self.believed]))
-        index = int(chosen[int(self._scores[chosen].argmax())])
-        row, column = (int(place[index]) for place in np.nonzero(self.believed))
+        row, column = self._place(index)
         y, x = self._centre(row, column)
         side = self.scene.sizes["y"] / self.believed.shape[0]
         squares = self._squares(torch.tensor([index]))[0]
@@ -131,6 +148,14 @@ class Recall:
             self._neighbours(index, count),
             dict(zip(self.groups, shares.tolist(), strict=False)),
         )
+
+    def aim(self, pixels: Mask) -> Aim | None:
+        """Give the strangest patch of a place (y, x), and the good row that it is held against."""
+        index = self._strangest(pixels)
+        if index is None:
+            return None
+        row = int(self._found[index])
+        return Aim(*self._place(index), self.memory.rows[row], float(self.memory.reach[row]))
 
     def replaced(self, pixels: Mask) -> tuple[xr.Dataset, int]:
         """Score the scene with the patches of a place replaced by their nearest good ones.
@@ -173,6 +198,19 @@ class Recall:
                 maps[number] = to_pixels(self._grid(share), valid, self.blur)
         labels = {"group": self.groups, "y": self.scene["y"], "x": self.scene["x"]}
         return xr.DataArray(maps, dims=("group", "y", "x"), coords=labels)
+
+    def _strangest(self, pixels: Mask) -> int | None:
+        """Find the row of the strangest patch of a place; None where nothing is known."""
+        there = self._patches(pixels)
+        if not self._knows or not there.any():
+            return None
+        chosen = torch.from_numpy(np.flatnonzero(there[self.believed]))
+        return int(chosen[int(self._scores[chosen].argmax())])
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """Give row and column of a patch on the grid of patches."""
+        rows, columns = np.nonzero(self.believed)
+        return int(rows[index]), int(columns[index])
 
     def _patches(self, pixels: Mask) -> Mask:
         """Tell which believable patches lie under a place."""

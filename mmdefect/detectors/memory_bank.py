@@ -306,8 +306,12 @@ class MemoryBank:
     ) -> tuple[torch.Tensor, np.ndarray]:
         """Bring a scene's features to one scale, as rows."""
         rows, believed = rows_of(keep_learnable(features, scene))
+        return self.standardised(rows), believed
+
+    def standardised(self, rows: torch.Tensor) -> torch.Tensor:
+        """Bring features (row, feature) to one scale; differentiable."""
         compressed = torch.asinh((rows - self.center_) / self.spread_)
-        return (compressed - self.mean_) / self.deviation_, believed
+        return (compressed - self.mean_) / self.deviation_
 
     def _marked(self, scene: xr.Dataset, believed: np.ndarray) -> torch.Tensor:
         """Remember a part, and give the origins of its patches."""
