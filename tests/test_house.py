@@ -98,6 +98,7 @@ FLOORS = {
     "trial": 12,
     "update": 12,
     "watch": 12,
+    "report_pages": 12,
     "evaluate": 13,
     "ablation": 14,
     "cli": 15,
