@@ -58,6 +58,7 @@ FLOORS = {
     "cards": 4,
     "features": 4,
     "frames": 4,
+    "panel": 4,
     "records": 4,
     "captures": 5,
     "card_text": 5,
