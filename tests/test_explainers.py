@@ -28,7 +28,7 @@ def test_occlusion_points_at_the_defect_of_the_sensor_that_sees_it(late):
     told = load("explain", "occlusion")().attribute(late, late.predict(seen), seen)
     falls = told["attribution"].to_series()
     assert on_place(told["attribution_map"].sel(sensor="infrared").values)
-    assert falls["infrared"] > 4 * max(falls["points"], 0.05)
+    assert falls["infrared"] > 4 * falls["points"]
 
 
 def test_occlusion_asks_a_fusion_that_has_no_detectors(late):
@@ -97,8 +97,8 @@ def test_gradients_sum_to_the_patch_s_score_less_the_blurred_frame_s(network):
     seen = plate(500, hot=True)
     told = load("explain", "gradients")().attribute(late, late.predict(seen), seen)
     match = late.detectors_["infrared"].recall(seen).match(np.ones((SIDE, SIDE), dtype=bool), 1)
-    assert float(told["patch_score"]) == pytest.approx(match.score, rel=1e-3)
-    above = float(told["attribution"])
+    assert told["patch_score"].item() == pytest.approx(match.score, rel=1e-3)
+    above = told["attribution"].item()
     assert float(told["attribution_map"].sum()) == pytest.approx(above, rel=0.05, abs=0.02)
     strength = np.abs(told["attribution_map"].values[0])
     rows, columns = PLACE
