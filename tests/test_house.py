@@ -82,6 +82,7 @@ FLOORS = {
     "cache": 7,
     "judging": 7,
     "model": 7,
+    "repeatability": 2,
     "results": 7,
     "reliability": 8,
     "acquire": 9,
