@@ -14,6 +14,7 @@ from mmdefect.captures import Refusal
 from mmdefect.cards import Card
 from mmdefect.dataset import Dataset
 from mmdefect.errors import CardError, MmdefectError
+from mmdefect.few import FewParts
 from mmdefect.learning import check_features
 from mmdefect.published import beside_ours, read_published
 from mmdefect.report import markdown_tables, mistake_rank, write_page
@@ -35,6 +36,7 @@ def evaluate(
     categories: Sequence[str] = (),
     settings: Settings | None = None,
     cache: SceneCache | None = None,
+    few: Sequence[int] = (),
 ) -> Row:
     """Fit on good parts, judge the test parts, measure and report.
 
@@ -51,6 +53,8 @@ def evaluate(
     settings : Settings, optional
     cache : SceneCache, optional
         Where scenes are kept.
+    few : sequence of int
+        Numbers of good parts: the test parts are ranked once more after learning from so few.
 
     Returns
     -------
@@ -74,7 +78,7 @@ def evaluate(
     }
     work = Work(folder)
     try:
-        _run(dataset, chosen, settings, results, work, folder)
+        _run(dataset, chosen, settings, results, work, folder, few)
     except MmdefectError:
         work.remove()
         raise
@@ -91,6 +95,7 @@ def _run(
     results: Row,
     work: Work,
     folder: Path,
+    few: Sequence[int],
 ) -> None:
     """Try every category, and write what came out."""
     failures: list[MmdefectError] = []
@@ -100,6 +105,7 @@ def _run(
         try:
             trial.into(results)
             pictures |= trial.pictures
+            results["few"] += FewParts(dataset, category, settings).rows(few) if few else []
         except MmdefectError as error:
             failures.append(error)
             dataset.refused.append(Refusal(category, "", "", str(error)))

@@ -95,6 +95,7 @@ FLOORS = {
     "doctor": 11,
     "learning": 11,
     "line": 11,
+    "few": 12,
     "fitting": 12,
     "showing": 12,
     "trial": 12,
