@@ -11,11 +11,11 @@ gain 1.2 (2 K of offset for infrared), blur of 2 px, a shift of 1 mm. Every capt
 every fault is extracted once, so a line of hundreds costs nothing. Every line: healthy captures,
 then the fault, then healthy again; several lines each, drawn anew.
 
-``named after``: captures from the first faulty one until the monitor names it, median and most over
-the lines. ``escapes``: defective parts that left as good while it was faulty, named or not, though the
-healthy sensors alone would have condemned them; promised are none. ``alarms``: good parts called defective
-after it was named, and the 95 % interval of the rate asked for. ``harm``: where it was not named
-within the line, how much AUROC it took from the fusion without that sensor, on the same parts.
+``after``: captures from the first faulty one until the monitor names it, median and most over the
+lines. ``escapes``: defective parts that left as good while it was faulty, named or not, though the
+healthy sensors alone would have condemned them; promised are none. ``alarms``: good parts called
+defective after it was named, and the 95 % interval of the rate asked for. ``harm``: the AUROC that
+the faulty sensor takes from the fusion without it, on the same parts, as long as it has a say.
 """
 
 import argparse
