@@ -9,8 +9,8 @@ one in ten of them replaced by a defective one. Faults are planted in the regist
 sensor at a time: noise of the frame's own level and spread, one frame for ever (frozen), black,
 gain 1.2 (2 K of offset for infrared), blur of 2 px, a shift of 1 mm. Every capture's evidence under
 every fault is extracted once, so a line of hundreds costs nothing. Every line: healthy captures,
-then the fault, then healthy again. Whether a sensor is named is asked of 40 lines, by its monitor alone; what
-becomes of the verdicts, of ``--lines`` whole ones.
+then the fault, then healthy again. Whether a sensor is named is asked of 40 lines, by its monitor
+alone; what becomes of the verdicts, of ``--lines`` whole ones.
 
 ``after``: captures from the first faulty one until the monitor names it, median and most over the
 lines. ``escapes``: defective parts that left as good while it was faulty, named or not, though the
@@ -39,7 +39,7 @@ from mmdefect.verdict import Calibration
 from mmdefect.zones import Place
 
 RATE, FIELD_MM = 0.05, 112.0
-HEALTHY, FAULTY, AFTER, DEFECTIVE = 30, 60, 40, 0.1
+HEALTHY, FAULTY, AFTER, DEFECTIVE = 30, 60, 30, 0.1
 NAMING = 40
 FAULTS = ("noise", "frozen", "black", "gain", "blur", "shift")
 PART = Place("part", "rgb", np.ones((1, 1), bool), 0.0, 1.0)
@@ -278,7 +278,7 @@ def main() -> None:
     parser.add_argument("--fit", type=int, default=40)
     parser.add_argument("--calibrate", type=int, default=59)
     parser.add_argument("--line", type=int, default=60, help="good captures that go by")
-    parser.add_argument("--lines", type=int, default=2)
+    parser.add_argument("--lines", type=int, default=1)
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
     sets = [Dataset(folder / "card.toml", folder) for folder in (asked.good, asked.bad)]
