@@ -31,6 +31,10 @@ def command(
     ] = "",
     cache: options.Cache = None,
     cache_bytes: options.CacheBytes = options.CACHE_BYTES,
+    viewer_bytes: Annotated[
+        int,
+        typer.Option(min=0, help="Bytes of the viewer's pages, mistakes first; 0 for none."),
+    ] = 256 << 20,
     out: Annotated[
         Path, typer.Option(help="The folder for the results; a run that was killed goes on here.")
     ] = Path("mmdefect-results"),
@@ -54,6 +58,7 @@ def command(
             settings=settings,
             cache=scenes,
             few=options.counts_of(few),
+            viewer_bytes=viewer_bytes,
         )
     out_console().print(console_table(results))
     tell(results["notes"], results["refused"])
