@@ -116,8 +116,8 @@ class Joint:
         told["seconds"] = ("sensor", said.seconds)
         told = told.assign_coords(source=self.sources)
         told["source_evidence"] = (("source", "sensor"), said.parts)
-        both: NDArray[np.bool_] = np.isfinite(said.parts).all(0)
-        twice: NDArray[np.bool_] = np.isfinite(said.maps).all(0)
+        both = np.asarray(np.isfinite(said.parts).all(0))
+        twice = np.asarray(np.isfinite(said.maps).all(0))
         evidence, maps = told["sensor_score"].values.copy(), told["sensor_map"].values.copy()
         for index, name in enumerate(self.sensors if len(self.sources) > 1 else ()):
             if both[index]:

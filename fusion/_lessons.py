@@ -40,9 +40,9 @@ class Schedule:
         Whether ``torch.compile`` is used.
     """
 
-    most_steps: int = 500
+    most_steps: int = 300
     patience: int = 100
-    batch: int = 16
+    batch: int = 8
     blocks: float = 0.2
     rate: float = 3e-3
     hide_sensor: float = 0.2

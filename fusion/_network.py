@@ -1,8 +1,9 @@
 """A small transformer that predicts what a sensor shows from what the others show around it.
 
-Every cell of a block asks, as a query of sensor type and position; tokens of all sensors answer,
-as keys. Keys stay what the sensors showed, layer after layer: so a sensor that is hidden from its
-own queries cannot reach them by way of another sensor's tokens, and one pass predicts everything.
+Every cell of a block asks, as a query of sensor type, position and what the other sensors show in
+that very cell; tokens of all sensors around it answer, as keys. Keys stay what the sensors showed,
+layer after layer: so a sensor that is hidden from its own queries cannot reach them by way of
+another sensor's tokens, and one pass predicts everything.
 The answer is a normal distribution: mean and spread, so that texture which nobody can foretell
 counts as little as it deserves [1]_.
 
@@ -69,6 +70,7 @@ class Network(nn.Module):
         self.read = nn.Parameter(torch.randn(sensors, dims, width) * dims**-0.5)
         self.kind = nn.Parameter(torch.randn(sensors, width) * 0.5)
         self.asked = nn.Parameter(torch.randn(sensors, width) * 0.5)
+        self.beside = nn.Parameter(torch.randn(sensors, width, width) * width**-0.5)
         self.mixed = nn.Linear(width, width)
         self.flat = nn.Linear(4 * _WAVES, width)
         self.space = nn.Linear(6 * _WAVES, width)
@@ -128,7 +130,9 @@ class Network(nn.Module):
         count, blocks = len(keys), len(windows.cells)
         where = self.flat(_waves(flat)).expand(count, -1, -1)
         where = where if space is None else where + space
-        asked = where[:, windows.cells][:, :, None] + self.asked[targets][:, None]
+        beside = _beside(targets, keys, shown.there)
+        where = where[:, None] + torch.einsum("bsnv,svw->bsnw", beside, self.beside[targets])
+        asked = where[:, :, windows.cells].transpose(1, 2) + self.asked[targets][:, None]
         rows = asked.reshape(count * blocks, len(targets) * BLOCK**2, -1)
         seen = _seen(targets, shown.there, windows)
         summary, known = _summaries(keys, shown.there, windows)
@@ -195,6 +199,17 @@ def _seen(targets: list[int], there: Tensor, windows: Windows) -> Tensor:
         masks.append(torch.cat([*parts, always], dim=2))
     seen = torch.stack(masks, dim=2).repeat_interleave(BLOCK**2, dim=2)
     return seen.flatten(0, 1)[:, None]
+
+
+def _beside(targets: list[int], keys: Tensor, there: Tensor) -> Tensor:
+    """Average what the other sensors show in the same cell (scene, target, cell, width)."""
+    weight = there.to(keys.dtype)[..., None]
+    shown, total = keys * weight, weight.sum(1)
+    rows = [
+        (shown.sum(1) - shown[:, target]) / (total - weight[:, target]).clamp_min(1)
+        for target in targets
+    ]
+    return torch.stack(rows, dim=1)
 
 
 def _summaries(keys: Tensor, there: Tensor, windows: Windows) -> tuple[Tensor, Tensor]:

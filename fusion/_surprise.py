@@ -42,7 +42,7 @@ _STOP_SHARE = 8
 _WORST_SHARE = 0.005
 _LEAST_WEIGHT = 0.1
 _MOST_ERROR = 100.0
-_STEPS_A_PART = 10
+_STEPS_A_PART = 8
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ class Surprise:
         order = np.random.default_rng([self.schedule.seed, 5, number]).permutation(own)
         few = max(1, len(own) // _STOP_SHARE)
         parts = [Tokens(*(rows[chosen] for rows in every)) for chosen in (order[few:], order[:few])]
-        steps = min(self.schedule.most_steps, 50 + _STEPS_A_PART * len(own))
+        steps = min(self.schedule.most_steps, 20 + _STEPS_A_PART * len(own))
         schedule = replace(self.schedule, most_steps=steps, seed=self.schedule.seed + number)
         shape = self.layout.shape(self.width, self.layers, self.heads)
         checkpoint = None

@@ -65,7 +65,7 @@ def grid_of(size: tuple[int, int], cells: int) -> tuple[int, int]:
     (20, 24)
     """
     unit = cells / max(size)
-    rows, columns = (max(1, round(side * unit / BLOCK)) * BLOCK for side in size)
+    rows, columns = (max(1, int(side * unit / BLOCK + 0.5)) * BLOCK for side in size)
     return rows, columns
 
 
@@ -134,7 +134,7 @@ class Projection:
         compressed = torch.asinh((rows - center) / spread)
         compressed = compressed / compressed.std(0).clamp_min(1e-6)
         mean = compressed.mean(0)
-        values, vectors = np.linalg.eigh(np.cov((compressed - mean).numpy().T.astype(np.float64)))
+        values, vectors = np.linalg.eigh(_covariance(compressed - mean))
         kept = slice(None, -min(dims, len(values)) - 1, -1)
         values, vectors = np.maximum(values[kept], 0.0), vectors[:, kept]
         scale = 1 / np.sqrt(values + _FLOOR * max(values.mean(), 1e-9))
@@ -165,6 +165,13 @@ class Projection:
     def from_state(cls, tensors: Mapping[str, Any]) -> Self:
         """Make the projection that gave this state."""
         return cls(*(torch.from_numpy(np.array(tensors[name])) for name in _PROJECTION))
+
+
+def _covariance(rows: Tensor) -> NDArray[np.float64]:
+    """Give the covariance (feature, feature) of rows about zero."""
+    held = rows.numpy().astype(np.float64)
+    covariance: NDArray[np.float64] = held.T @ held / max(len(held) - 1, 1)
+    return covariance
 
 
 _PROJECTION = ("center", "spread", "basis", "offset")

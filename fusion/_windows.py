@@ -91,8 +91,8 @@ def windows_of(grid: tuple[int, int]) -> Windows:
     for number, (places, on) in enumerate(zip(window, inside, strict=True)):
         covered[number, places[on & hidden[number]]] = 1
     clear = covered @ regions.T == 0
-    own = (np.stack(cells), np.stack(window), np.stack(inside), hidden.copy())
-    tensors = [torch.from_numpy(part) for part in (*own, regions.astype(np.float32), clear)]
+    parts = (np.stack(cells), np.stack(window), np.stack(inside), hidden.copy())
+    tensors = [torch.from_numpy(part) for part in (*parts, regions.astype(np.float32), clear)]
     return Windows._make(tensors)
 
 
