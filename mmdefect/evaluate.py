@@ -66,7 +66,7 @@ def evaluate(
     dataset = Dataset(card, root, sensors=settings.sensors or None, cache=cache)
     check_features(dataset, settings)
     chosen = _categories(dataset, categories)
-    folder = _out_folder(Path(out), dataset.root)
+    folder = out_folder(Path(out), dataset.root)
     told = {**asdict(settings), "sensors": list(settings.sensors)}
     results = header({**told, "card": dataset.card.name, "root": dataset.root.name})
     results["card"] = {
@@ -121,8 +121,23 @@ def _categories(dataset: Dataset, wanted: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(wanted)) or dataset.categories
 
 
-def _out_folder(out: Path, root: Path) -> Path:
-    """Make the folder for results, never inside the data set."""
+def out_folder(out: Path, root: Path) -> Path:
+    """Make the folder for results, never inside the data set.
+
+    Parameters
+    ----------
+    out, root : Path
+        The folder to be, and that of the captures.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    CardError
+        When it lies inside the data set, or cannot be made.
+    """
     if out.resolve().is_relative_to(root.resolve()):
         raise CardError(
             f"results would be written into the data set ({out}); give --out a folder elsewhere"

@@ -3,8 +3,10 @@
 ``evaluate`` and ``fit`` share this, so that a model judges as its evaluation said it would.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -65,8 +67,13 @@ class Learning:
         """Every sensor's features in full, with a hash of their weights."""
         return {name: extractor(spec).name for name, spec in self.features.items()}
 
-    def inspection(self) -> Inspection:
+    def inspection(self, options: Mapping[str, Any] | None = None) -> Inspection:
         """Fit and calibrate.
+
+        Parameters
+        ----------
+        options : mapping, optional
+            What the fusion is told besides the settings.
 
         Returns
         -------
@@ -78,11 +85,33 @@ class Learning:
             features=self.features,
             bank_bytes=self.settings.bank_bytes,
             seed=self.settings.seed,
+            **(options or {}),
         )
         inspection = Inspection(fusion, self.settings.false_alarm, self.zones)
         scenes = self.dataset.scenes
         inspection.fit(scenes(self.fit_parts), scenes(self.calibration_parts))
         return inspection
+
+    def test_parts(self) -> list[Capture]:
+        """Choose which captures are tested: no copy of what is learnt from.
+
+        Returns
+        -------
+        list of Capture
+
+        Raises
+        ------
+        CardError
+            When there is none.
+        """
+        test = self.dataset.captures(self.category, "test")
+        test = self.dataset.without_copies(test, [*self.fit_parts, *self.calibration_parts])
+        if not test:
+            raise CardError(
+                f"{self.category!r} has no part to test; kinds of good parts are "
+                f"{', '.join(self.dataset.card.good)}, splits are {self.splits()}"
+            )
+        return test
 
     def told(self) -> dict[str, object]:
         """Give the settings as JSON holds them."""

@@ -16,7 +16,6 @@ from mmdefect.cache import card_key
 from mmdefect.captures import Capture, Refusal
 from mmdefect.contracts import Explainer
 from mmdefect.dataset import Dataset
-from mmdefect.errors import CardError
 from mmdefect.inspection import Inspection
 from mmdefect.learning import Learning
 from mmdefect.marked import add_box_numbers, drop_part_numbers, highest_pixels, refer_all
@@ -76,10 +75,10 @@ class Trial:
         """
         learning = Learning(self.dataset, self.category, self.settings)
         fit, calibrate = learning.fit_parts, learning.calibration_parts
-        test = self._test(learning)
+        test = learning.test_parts()
         features = learning.feature_names
         manifest = self.dataset.manifest([*fit, *calibrate, *test])
-        sides = [[_told(capture) for capture in side] for side in (fit, calibrate, test)]
+        sides = [[capture_told(capture) for capture in side] for side in (fit, calibrate, test)]
         shaping = [learning.told(), features, card_key(self.dataset.card), manifest, sides]
         work = self.work.category(self.number, self.category, shaping)
         self.inspection = self._fitted(learning, work)
@@ -127,18 +126,6 @@ class Trial:
             seed=self.settings.seed,
         )
 
-    def _test(self, learning: Learning) -> list[Capture]:
-        """Choose which captures are tested."""
-        test = self.dataset.captures(self.category, "test")
-        learnt = [*learning.fit_parts, *learning.calibration_parts]
-        test = self.dataset.without_copies(test, learnt)
-        if not test:
-            raise CardError(
-                f"{self.category!r} has no part to test; kinds of good parts are "
-                f"{', '.join(self.dataset.card.good)}, splits are {learning.splits()}"
-            )
-        return test
-
     def _fitted(self, learning: Learning, work: CategoryWork) -> Inspection:
         """Fit, or load what was fitted before."""
         told = work.fitted()
@@ -160,7 +147,7 @@ class Trial:
         size = self.dataset.grid_size(self.category)
         lines = list(work.lines)
         known = [n for n, line in enumerate(lines) if line["truth"]] if lines else None
-        own = {n: _size(line["own_size"]) for n, line in enumerate(lines) if line["own_size"]}
+        own = {n: size_told(line["own_size"]) for n, line in enumerate(lines) if line["own_size"]}
         spill = MapSpill(work.folder, len(test), names, size, known, own)
         for line in lines:
             self.dataset.refused += [Refusal(*row) for row in line["refused"]]
@@ -240,11 +227,30 @@ def _picture_path(folder: Path, index: int) -> Path:
     return folder / f"{index:06d}.html"
 
 
-def _size(told: list[int]) -> tuple[int, int]:
-    """Give a height and width that JSON made a list."""
+def size_told(told: list[int]) -> tuple[int, int]:
+    """Give a height and width that JSON made a list.
+
+    Parameters
+    ----------
+    told : list of int
+
+    Returns
+    -------
+    (int, int)
+    """
     return told[0], told[1]
 
 
-def _told(capture: Capture) -> list[object]:
-    """Tell what a capture is taken for, which the content of its files does not say."""
+def capture_told(capture: Capture) -> list[object]:
+    """Tell what a capture is taken for, which the content of its files does not say.
+
+    Parameters
+    ----------
+    capture : Capture
+
+    Returns
+    -------
+    list
+        For JSON.
+    """
     return [capture.id, capture.label, capture.boxes]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mmdefect.detectors import _search
 from mmdefect.detectors._coreset import Pool, k_center
 from mmdefect.detectors._maps import to_pixels, worst_mean
-from mmdefect.detectors._search import nearest, spacing
+from mmdefect.detectors._search import Rows, nearest, spacing
 
 
 def gaussian(rows: int, features: int, seed: int = 0) -> torch.Tensor:
@@ -145,6 +145,63 @@ def test_the_nearest_row_is_that_of_scikit_learn(queries, rows, features, seed):
     wanted = search.kneighbors(asked.double().numpy())[0][:, 0]
     np.testing.assert_allclose(distances, wanted, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose((asked - stored[indices]).norm(dim=1), wanted, rtol=1e-5)
+
+
+def crowded(count, features, seed):
+    """Rows that differ in few directions, around few centres."""
+    shape = gaussian(features, features, 77) * (0.5 ** torch.arange(features))[:, None]
+    centres = 3 * gaussian(5, features, 78)
+    return (gaussian(count, features, seed) + centres[torch.arange(count) % 5]) @ shape
+
+
+@given(
+    st.integers(1, 40),
+    st.integers(40, 300),
+    st.integers(12, 48),
+    st.integers(0, 1000),
+    st.sampled_from(["crowded", "even", "copies", "one spot"]),
+)
+@settings(deadline=None, max_examples=60)
+def test_a_bound_never_loses_the_nearest_row(queries, count, features, seed, kind):
+    made = gaussian if kind == "even" else crowded
+    rows, asked = made(count, features, seed), made(queries, features, seed + 1)
+    if kind == "copies":
+        rows = rows[torch.arange(count) // 3]
+        asked = rows[torch.arange(queries) % count] + 1e-4 * asked
+    if kind == "one spot":
+        rows = rows[:1].expand(count, -1).contiguous()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_search, "_ROWS", 64)
+        patch.setattr(_search, "_QUERIES", 16)
+        patch.setattr(_search, "_LOOKS", 40)
+        patch.setattr(_search, "_ASKED", 20)
+        patch.setattr(_search, "_DIRECTIONS", (2, 4))
+        patch.setattr(_search, "_STEP", np.uint64(8))
+        patch.setattr(_search, "_DEARER", 0.0)
+        ready = Rows(rows)
+        distances, indices = ready.nearest(asked)
+        lower, upper = count // 3, count // 2
+        less = ready.nearest(asked, skip=(lower, upper))
+    assert ready.basis is not None
+    kept = torch.cat([rows[:lower], rows[upper:]])
+    for (found, at), left in (((distances, indices), rows), (less, kept)):
+        exact = torch.cdist(
+            asked.double(), left.double(), compute_mode="donot_use_mm_for_euclid_dist"
+        ).min(1)
+        np.testing.assert_allclose(found, exact.values, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose((asked - rows[at]).norm(dim=1), exact.values, atol=1e-5)
+    assert not ((less[1] >= lower) & (less[1] < upper)).any()
+
+
+def test_directions_are_used_where_rows_crowd_and_not_where_they_are_spread_evenly():
+    assert Rows(crowded(2500, 120, 1)).basis is not None
+    assert Rows(gaussian(2500, 120, 1)).basis is None
+    assert Rows(crowded(500, 120, 1)).basis is None
+
+
+def test_no_row_is_infinitely_far():
+    distances, _ = Rows(gaussian(10, 4)).nearest(gaussian(3, 4, 1), skip=(0, 10))
+    assert distances.isinf().all()
 
 
 def test_near_copies_far_from_zero_are_told_apart_once_they_are_standardised():

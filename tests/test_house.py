@@ -89,15 +89,18 @@ FLOORS = {
     "dataset": 10,
     "description": 10,
     "marked": 10,
+    "viewer": 10,
     "doctor": 11,
     "learning": 11,
     "line": 11,
     "fitting": 12,
+    "showing": 12,
     "trial": 12,
     "update": 12,
     "watch": 12,
     "evaluate": 13,
-    "cli": 14,
+    "ablation": 14,
+    "cli": 15,
 }
 
 

@@ -32,7 +32,7 @@ from mmdefect.contracts import FeatureExtractor, Scenes, Tensors
 from mmdefect.detectors._added import Added, room, worth_a_row
 from mmdefect.detectors._coreset import Pool
 from mmdefect.detectors._maps import rows_of, to_pixels, worst_mean
-from mmdefect.detectors._search import nearest, spacing
+from mmdefect.detectors._search import Rows, nearest, spacing
 from mmdefect.errors import NotFittedError
 from mmdefect.features import extractor
 from mmdefect.learnable import keep_learnable, learn_mask
@@ -211,7 +211,7 @@ class MemoryBank:
         self._check_fitted()
         valid = scene["valid"].sel(sensor=self.sensor).values & learn_mask(scene)
         pixels = np.full(valid.shape, np.nan, dtype=np.float32)
-        if valid.any() and len(self._kept(self.bank_, without)):
+        if valid.any() and self._knows_any(without):
             pixels = to_pixels(self._grid(scene, without), valid, self.blur)
         counted = np.where(apart_of(scene, self.sensor), np.nan, pixels)
         score = worst_mean(counted, _WORST_SHARE)
@@ -290,16 +290,22 @@ class MemoryBank:
 
     def _scores(self, rows: torch.Tensor, without: int | None) -> torch.Tensor:
         """Score patches by the better of what was learnt and what was added."""
-        distances, found = nearest(rows, self._kept(self.bank_, without))
-        scores = distances / self._kept(self.reach_, without)[found]
+        skip = (0, 0) if without is None else self.starts_[without : without + 2]
+        distances, found = self._searched().nearest(rows, (skip[0], skip[1]))
+        scores = distances / self.reach_[found]
         return torch.minimum(scores, self.added_.scores(rows, without))
 
-    def _kept(self, rows: torch.Tensor, without: int | None) -> torch.Tensor:
-        """Give what belongs to the bank's rows, less one fold's."""
-        if without is None:
-            return rows
-        start, stop = self.starts_[without], self.starts_[without + 1]
-        return torch.cat([rows[:start], rows[stop:]])
+    def _searched(self) -> Rows:
+        """Give the bank as rows that can be asked, made ready when first asked."""
+        ready: Rows | None = getattr(self, "_ready", None)
+        if ready is None or ready.rows is not self.bank_:
+            ready = self._ready = Rows(self.bank_, self.seed)
+        return ready
+
+    def _knows_any(self, without: int | None) -> bool:
+        """Tell whether the bank has rows besides those of one fold."""
+        left_out = 0 if without is None else self.starts_[without + 1] - self.starts_[without]
+        return len(self.bank_) > left_out
 
 
 def _spread(absolute: torch.Tensor) -> torch.Tensor:
