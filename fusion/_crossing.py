@@ -128,22 +128,15 @@ class Crossing:
         """Give what was learnt: arrays, and what JSON can hold."""
         read, reader = self.reader.state()
         learnt, surprise = self.surprise.state()
-        shown = {
-            name: list(scale)
-            for name, eye in self.reader.extractors.items()
-            if (scale := getattr(eye.inner, "scale", None)) is not None
-        }
         tensors = {f"reader/{key}": held for key, held in read.items()}
         tensors |= {f"network/{key}": held for key, held in learnt.items()}
-        return tensors, {"reader": reader, "network": surprise, "shown": shown}
+        return tensors, {"reader": reader, "network": surprise}
 
     @classmethod
     def from_state(
         cls, tensors: Mapping[str, Any], told: Mapping[str, Any], eyes: Mapping[str, Once]
     ) -> Self:
         """Make the source that gave this state, with extractors of its sensors."""
-        for name, scale in told["shown"].items():
-            eyes[name].inner.scale = tuple(scale)  # type: ignore[attr-defined]
         parts = [
             {
                 key.removeprefix(begin): held

@@ -17,10 +17,11 @@ import xarray as xr
 from torch import Tensor
 
 from mmdefect.contracts import FeatureExtractor, Scenes, Tensors
+from mmdefect.errors import MmdefectError, SceneError
 from mmdefect.features import extractor
 from mmdefect.learnable import keep_learnable
 from mmdefect.progress import track
-from mmdefect.scene import present_in, registered_in
+from mmdefect.scene import present_in, registered_in, sensors_of
 
 from ._tokens import Projection, Tokens, geometry_of, grid_of, places_of, pooled
 
@@ -87,6 +88,8 @@ class Reader:
         Wanted along the longer side.
     dims : int
         Numbers a token at most.
+    white : bool
+        Whether tokens are whitened; otherwise they are all features, each of unit spread.
 
     Attributes
     ----------
@@ -99,10 +102,13 @@ class Reader:
         Middle and half the width of the places seen.
     """
 
-    def __init__(self, extractors: Mapping[str, Once], cells: int = 24, dims: int = 48) -> None:
+    def __init__(
+        self, extractors: Mapping[str, Once], cells: int = 24, dims: int = 48, white: bool = True
+    ) -> None:
         self.extractors = dict(extractors)
         self.cells = cells
         self.dims = dims
+        self.white = white
 
     @property
     def sensors(self) -> list[str]:
@@ -173,8 +179,14 @@ class Reader:
             for key, held in projection.state().items()
         }
         tensors |= {"center": self.center_.numpy(), "reach": self.reach_.numpy()}
-        told = {"cells": self.cells, "dims": self.dims, "grid": list(self.grid_)}
-        return tensors, told | {"sensors": self.sensors, "geometry": self.geometry_}
+        told = {"cells": self.cells, "dims": self.dims, "white": self.white}
+        more = {"grid": list(self.grid_), "sensors": self.sensors, "geometry": self.geometry_}
+        shown = {
+            name: list(scale)
+            for name, eye in self.extractors.items()
+            if (scale := getattr(eye.inner, "scale", None)) is not None
+        }
+        return tensors, told | more | {"shown": shown}
 
     @classmethod
     def from_state(
@@ -182,7 +194,9 @@ class Reader:
     ) -> Self:
         """Make the reader that gave this state, of extractors for its sensors."""
         own = {name: extractors[name] for name in told["sensors"]}
-        reader = cls(own, told["cells"], told["dims"])
+        for name, scale in told["shown"].items():
+            own[name].inner.scale = tuple(scale)  # type: ignore[attr-defined]
+        reader = cls(own, told["cells"], told["dims"], told["white"])
         reader.grid_ = (told["grid"][0], told["grid"][1])
         reader.geometry_ = told["geometry"]
         reader.center_, reader.reach_ = (
@@ -225,7 +239,7 @@ class Reader:
         for name in self.sensors:
             rows = [part[name][0][part[name][1]] for part in seen if name in part]
             self.projections_[name] = Projection.learn(
-                torch.cat(rows) if rows else torch.zeros(2, 1), self.dims
+                torch.cat(rows) if rows else torch.zeros(2, 1), self.dims, self.white
             )
         places = [part[""][0][part[""][1]] for part in seen if "" in part]
         known = torch.cat(places) if places else torch.zeros(0, 3)
@@ -274,3 +288,55 @@ def eyes_of(specs: Mapping[str, str], scenes: Scenes | None = None) -> dict[str,
         if seen:
             eye.adapt(seen)
     return eyes
+
+
+def chosen(scenes: Scenes, wanted: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Tell which sensors are used, and which of them lie on the common grid.
+
+    Parameters
+    ----------
+    scenes : Scenes
+        Of good parts.
+    wanted : sequence of str
+        All that the scenes have when empty.
+
+    Returns
+    -------
+    tuple of str
+    list of str
+
+    Raises
+    ------
+    MmdefectError
+        When there is no scene.
+    SceneError
+        When the scenes lack one of the sensors.
+    """
+    if len(scenes) == 0:
+        raise MmdefectError("there is no good part to learn from; one at least was promised")
+    first = next(iter(scenes))
+    there = sensors_of(first)
+    used = tuple(wanted) or tuple(there)
+    unknown = [name for name in used if name not in there]
+    if unknown:
+        raise SceneError(
+            f"the scenes have no sensor {unknown[0]!r}, which the fusion was told to use; "
+            f"there are: {', '.join(there)}"
+        )
+    return used, [name for name in registered_in(first) if name in used]
+
+
+def check_sensors(scene: xr.Dataset, learnt: Sequence[str]) -> None:
+    """Refuse a scene that lacks a sensor which was learnt, even as a blind one.
+
+    Raises
+    ------
+    SceneError
+    """
+    there = sensors_of(scene)
+    missing = [name for name in learnt if name not in there]
+    if missing:
+        raise SceneError(
+            f"the scene has no sensor {missing[0]!r}, which was learnt; there are: "
+            f"{', '.join(there)}"
+        )

@@ -112,7 +112,7 @@ class Projection:
         self.center, self.spread, self.basis, self.offset = center, spread, basis, offset
 
     @classmethod
-    def learn(cls, rows: Tensor, dims: int) -> Self:
+    def learn(cls, rows: Tensor, dims: int, white: bool = True) -> Self:
         """Learn from cells of good parts.
 
         Parameters
@@ -120,6 +120,9 @@ class Projection:
         rows : Tensor (cell, feature), float32
         dims : int
             Directions kept at most.
+        white : bool
+            Whether to turn to main directions; otherwise all features are kept, each of unit
+            spread.
 
         Returns
         -------
@@ -134,6 +137,9 @@ class Projection:
         compressed = torch.asinh((rows - center) / spread)
         compressed = compressed / compressed.std(0).clamp_min(1e-6)
         mean = compressed.mean(0)
+        if not white:
+            unit = torch.asinh((rows - center) / spread).std(0).clamp_min(1e-6)
+            return cls(center, spread, torch.diag(1 / unit), mean)
         values, vectors = np.linalg.eigh(_covariance(compressed - mean))
         kept = slice(None, -min(dims, len(values)) - 1, -1)
         values, vectors = np.maximum(values[kept], 0.0), vectors[:, kept]

@@ -21,15 +21,14 @@ import numpy as np
 import xarray as xr
 
 from mmdefect.contracts import Scenes, Tensors
-from mmdefect.errors import MmdefectError, NotFittedError, SceneError, UnknownNameError
+from mmdefect.errors import MmdefectError, NotFittedError, UnknownNameError
 from mmdefect.progress import say, track
-from mmdefect.scene import registered_in, sensors_of
 
 from . import _together
 from ._crossing import Crossing
 from ._joint import Joint, Said, combined
 from ._lessons import Schedule
-from ._reader import Once, eyes_of
+from ._reader import Once, check_sensors, chosen, eyes_of
 from ._rules import RULES
 from ._surprise import LEAST_PARTS
 from .late import Late
@@ -148,18 +147,7 @@ class Transformer:
         SceneError
             When the scenes lack one of the sensors to use.
         """
-        if len(scenes) == 0:
-            raise MmdefectError("there is no good part to learn from; one at least was promised")
-        first = next(iter(scenes))
-        there = sensors_of(first)
-        used = self.sensors or tuple(there)
-        unknown = [name for name in used if name not in there]
-        if unknown:
-            raise SceneError(
-                f"the scenes have no sensor {unknown[0]!r}, which the fusion was told to use; "
-                f"there are: {', '.join(there)}"
-            )
-        crossed = [name for name in registered_in(first) if name in used]
+        used, crossed = chosen(scenes, self.sensors)
         self._check_trainable(len(scenes), crossed)
         _together.join()
         self.late_ = self._late(used).fit(scenes) if "bank" in self.sources else None
@@ -255,13 +243,8 @@ class Transformer:
         """Give what was learnt, if there is something, and of the scene's sensors."""
         if self.joint_ is None:
             raise NotFittedError("the fusion knows no part; fit it first")
-        there = self.sensors if scene is None else sensors_of(scene)
-        missing = [name for name in self.sensors if name not in there]
-        if missing:
-            raise SceneError(
-                f"the scene has no sensor {missing[0]!r}, which was learnt; there are: "
-                f"{', '.join(there)}"
-            )
+        if scene is not None:
+            check_sensors(scene, self.sensors)
         return self.joint_
 
     def _check_trainable(self, parts: int, crossed: Sequence[str]) -> None:
