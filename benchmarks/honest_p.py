@@ -1,6 +1,6 @@
 """Whether late fusion's p-values are honest, on thousands of good parts that nothing had seen.
 
-    mmdefect simulate good --product panel --train 2118 --test 1 --size 96 --seed 77
+    mmdefect simulate good --product panel --train 2138 --test 1 --size 96 --seed 77
     OMP_NUM_THREADS=1 python benchmarks/honest_p.py good --work good-evidence
 
 Some captures fit, all others are fresh. Their evidence is extracted once and kept in ``--work``.
