@@ -1,6 +1,6 @@
 """Sensors that fail while a line runs: are they named, and what do the verdicts do meanwhile?
 
-    mmdefect simulate good --product panel --train 2300 --test 1 --size 96 --seed 77
+    mmdefect simulate good --product panel --train 2138 --test 1 --size 96 --seed 77
     mmdefect simulate bad --product panel --train 1 --test 60 --size 96 --seed 77
     OMP_NUM_THREADS=1 python benchmarks/failing_sensors.py good bad --work failing
 

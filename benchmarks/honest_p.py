@@ -1,6 +1,6 @@
 """Whether late fusion's p-values are honest, on thousands of good parts that nothing had seen.
 
-    mmdefect simulate good --product panel --train 2300 --test 1 --size 96 --seed 77
+    mmdefect simulate good --product panel --train 2138 --test 1 --size 96 --seed 77
     OMP_NUM_THREADS=1 python benchmarks/honest_p.py good --work good-evidence
 
 Some captures fit, all others are fresh. Their evidence is extracted once and kept in ``--work``.
@@ -104,8 +104,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--fit", type=int, default=100)
-    parser.add_argument("--calibrate", type=int, default=99)
+    parser.add_argument("--fit", type=int, default=40)
+    parser.add_argument("--calibrate", type=int, default=59)
     parser.add_argument("--draws", type=int, default=200)
     asked = parser.parse_args()
     fresh, known, stranger = evidence_of(asked.folder, asked.work, asked.fit)
