@@ -277,13 +277,16 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--fit", type=int, default=40)
     parser.add_argument("--calibrate", type=int, default=59)
-    parser.add_argument("--line", type=int, default=60, help="good captures that go by")
+    parser.add_argument("--line", type=int, default=40, help="good captures that go by")
+    parser.add_argument("--defective", type=int, default=18, help="defective ones, evenly chosen")
+    parser.add_argument("--faults", default=",".join(FAULTS))
     parser.add_argument("--lines", type=int, default=1)
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
     sets = [Dataset(folder / "card.toml", folder) for folder in (asked.good, asked.bad)]
     good = sets[0].captures(sets[0].categories[0], "train")
     bad = [c for c in sets[1].captures(sets[1].categories[0], "test") if c.label == "defect"]
+    bad = bad[:: -(-len(bad) // asked.defective)]
     end = asked.fit + asked.calibrate
     model = asked.work / f"model-{asked.fit}-{asked.calibrate}"
     fitted(sets[0], good[: asked.fit], good[asked.fit : end], model)
@@ -308,7 +311,7 @@ def main() -> None:
     under = {
         (name, fault): None if fault == "frozen" else both(name, fault)
         for name in healthy.sensors
-        for fault in FAULTS
+        for fault in asked.faults.split(",")
     }
     judge = Judge(inspection.calibration_, Peaks(), RATE)
     print(f"{asked.fit} fit, {asked.calibrate} calibrate, line of {asked.line} good and {len(bad)} "

@@ -338,13 +338,13 @@ class Late:
         """Let every detector score the scene, each timed, and hold it against its places."""
         self._check_fitted()
         check_sensors(scene, self.sensors)
-        maps, scores, seconds = [], [], []
+        said: list[tuple[np.ndarray, float, float]] = []
         for name, detector in self.detectors_.items():
             started = time.perf_counter()
             own = detector.predict(scene, without=without)
             pixels, score = self.positions_[name].rescored(own, apart_of(scene, name))
-            seconds.append(time.perf_counter() - started)
-            maps, scores = [*maps, pixels], [*scores, score]
-        prediction = new_prediction(scene, list(self.detectors_), np.stack(maps), np.array(scores))
-        prediction["seconds"] = ("sensor", np.array(seconds))
+            said.append((pixels, score, time.perf_counter() - started))
+        maps, scores, seconds = (np.array(column) for column in zip(*said, strict=True))
+        prediction = new_prediction(scene, list(self.detectors_), maps, scores)
+        prediction["seconds"] = ("sensor", seconds)
         return prediction
