@@ -106,6 +106,8 @@ def likelihood_ratio(product: Product, own: Seed, sensors: Sequence[str], half: 
     logs, rates, columns = [], [], []
     for kind, sensor in seen_by.items():
         bad = np.intersect1d(product.of(kind), half)
+        if not len(bad):
+            continue
         mean = own.evidence[bad, product.sensors.index(sensor)].mean()
         rates.append(np.clip(1 / max(mean, 1e-9), 0.02, 0.95))
         logs.append(np.log(len(bad)))
@@ -130,8 +132,9 @@ def references(
     product: Product, sensors: Sequence[str], seen_by: Mapping[str, str]
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """AUROC of every kind's reference with its replicates, and the statistics that were chosen."""
-    rng = np.random.default_rng(1)
-    side = rng.permutation(len(product.kinds)) % 2
+    side = np.zeros(len(product.kinds), dtype=int)
+    for numbers in (product.good, *(product.of(kind) for kind in seen_by)):
+        side[numbers[1::2]] = 1
     columns = [product.sensors.index(name) for name in sensors]
     chosen: list[str] = []
     told: dict[str, list[np.ndarray]] = {kind: [] for kind in seen_by}
