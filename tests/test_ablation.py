@@ -45,6 +45,11 @@ def test_an_ablation_that_was_killed_tells_what_an_evaluation_tells(
             assert ours[name] == theirs[name], name
         for name in ("aupro_30", "aupro_05"):  # evidence is flat below the lowest good pixel
             assert ours[name] == pytest.approx(theirs[name], abs=0.002)
+    theirs = {(r["kind"], r["sensor"]): r["image_auroc"] for r in evaluated["rows_per_kind"]}
+    assert theirs == {
+        (r["kind"], r["arm"].replace("banks", "fused")): r["image_auroc"]
+        for r in ablated["rows_per_kind"]
+    }
     assert ablated["manifest"] == evaluated["manifest"]
     assert ablated["rows"][2]["to_full"]["image_auroc"] == [0.0, 0.0, 0.0]
     assert not (tmp_path / "ablated" / ".unfinished").exists()

@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from mmdefect.ablation.arms import COMPARED, PART, Measured, arms_of, compared, measured, row_of
+from mmdefect.ablation.arms import (
+    COMPARED,
+    PART,
+    Measured,
+    arms_of,
+    compared,
+    measured,
+    row_of,
+    rows_per_kind,
+)
 from mmdefect.ablation.best import best_sensors, chosen_elsewhere
 from mmdefect.ablation.scoring import Scored, scored
 from mmdefect.ablation.tables import markdown
@@ -143,8 +152,7 @@ def _run(
     told = {**asdict(settings), "sensors": list(settings.sensors), "kinds": list(kinds)}
     del told["fusion"]
     results = header({**told, "card": dataset.card.name, "root": dataset.root.name})
-    for key in ("rows_per_kind", "captures"):
-        del results[key]
+    del results["captures"]
     results["category"] = category
     results["manifest"] = {category: manifest}
     results["features"] = {category: features}
@@ -178,6 +186,7 @@ def _table(found: Sequence[Scored], seed: int, knows_good: bool) -> Row:
     elsewhere = chosen_elsewhere(singles, truth, [capture.kind for capture in captures], seed)
     return {
         "rows": rows,
+        "rows_per_kind": rows_per_kind(told, truth, [capture.kind for capture in captures]),
         "best_sensor": best,
         "best_sensor_chosen_elsewhere": elsewhere if knows_good else None,
     }

@@ -44,12 +44,26 @@ def markdown(results: Row) -> str:
         f"# Ablation of {results['category']}",
         "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |"
                   for line in lines),
-        *(f"{text}" for text in remarks(results)),
+        *remarks(results),
     ]  # fmt: skip
+    if results["rows_per_kind"]:
+        blocks += ["## Image AUROC per kind of defect", _kinds(results["rows_per_kind"])]
     for title, told in (("Notes", results["notes"]), ("Made with", _made_with(results))):
         if told:
             blocks += [f"## {title}", "\n".join(f"* {text}" for text in told)]
     return "\n\n".join(blocks) + "\n"
+
+
+def _kinds(rows: list[Row]) -> str:
+    """Write a row a kind, a column for each sensor alone and each kind of fusion."""
+    shown = [row for row in rows if row["group"] != "subset"]
+    arms = list(dict.fromkeys(row["arm"] for row in shown))
+    lines = [["kind", "n", *arms], ["---"] * (2 + len(arms))]
+    for kind in dict.fromkeys(row["kind"] for row in shown):
+        own = {row["arm"]: row for row in shown if row["kind"] == kind}
+        cells = [_number(own[arm]["image_auroc"]) for arm in arms]
+        lines.append([kind, str(max(row["n_defect"] for row in own.values())), *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def console_table(results: Row) -> "Table":
