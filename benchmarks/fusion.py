@@ -54,14 +54,15 @@ def features(dataset: Dataset, product: str, weights: Path | None) -> dict[str, 
 
 
 def tested(dataset: Dataset, product: str, good: int, defective: int) -> list[Capture]:
-    """Draw test parts: a random part of what is there, every kind in its share."""
+    """Draw test parts of every kind in its share, good and defective ones in turn."""
     rng = np.random.default_rng(0)
     captures = [c for c in dataset.captures(product) if c.split == "test"]
-    chosen = []
+    chosen: list[tuple[float, Capture]] = []
     for label, most in (("good", good), ("defect", defective)):
         own = [c for c in captures if c.label == label]
-        chosen += [own[n] for n in rng.permutation(len(own))[:most]]
-    return chosen
+        drawn = [own[n] for n in rng.permutation(len(own))[:most]]
+        chosen += [(n / len(drawn), capture) for n, capture in enumerate(drawn)]
+    return [capture for _, capture in sorted(chosen, key=lambda one: one[0])]
 
 
 def fitted(
@@ -121,9 +122,12 @@ def main() -> None:
     product = Product(
         asked.product, seeds, truth, [c.kind for c in test], [c.label for c in test], groups
     )
-    results = tables(product)
     path = asked.work / asked.product / "tables.json"
-    path.write_text(json.dumps(results, indent=1))
+    tables(product, lambda rows: _write(path, rows))
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":
