@@ -28,6 +28,7 @@ COMMANDS = (
     "ablate",
     "fit",
     "inspect",
+    "view",
     "watch",
     "model",
     "threshold",
