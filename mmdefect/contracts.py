@@ -133,6 +133,18 @@ class Updatable(Protocol):
 
 
 @runtime_checkable
+class Weighable(Protocol):
+    """A fusion that labelled defective parts can tell what every sensor's word is worth."""
+
+    def learn_weights(self, defective: Scenes) -> object:
+        """Learn after ``fit``, before the calibration; give what came of it, whose text says so.
+
+        What was learnt is used only where held-out parts showed that it is better.
+        """
+        ...
+
+
+@runtime_checkable
 class Mergeable(Protocol):
     """A detector that can be joined with one of the same settings that learnt other parts."""
 

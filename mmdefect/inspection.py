@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from mmdefect.contracts import Fusion, Scenes, Updatable
-from mmdefect.errors import MmdefectError, ModelError, NotFittedError, SceneError
+from mmdefect.errors import MmdefectError, ModelError, NotFittedError
 from mmdefect.judging import Judge, places_to_regions
 from mmdefect.model import Learnt, ModelFolder, Origin, load, save
 from mmdefect.peaks import Peaks, usual_area
@@ -21,8 +21,8 @@ from mmdefect.progress import track
 from mmdefect.records import rows_of
 from mmdefect.regions import Region, surface_area
 from mmdefect.reliability import Reliability
-from mmdefect.scene import sensors_of
 from mmdefect.verdict import Calibration
+from mmdefect.weighing import check_alike, weighed
 from mmdefect.zones import Zones
 
 
@@ -49,6 +49,8 @@ class Inspection:
         The data set, when the scenes came from one.
     model_ : ModelFolder or None
         Where it was loaded from, or last saved to.
+    weighing_ : str
+        What labelled defective parts said of the sensors, where they were asked.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Inspection:
         self.zones = zones or Zones()
         self.origin_: Origin | None = None
         self.model_: ModelFolder | None = None
+        self.weighing_ = ""
 
     def __repr__(self) -> str:
         """Tell what it learnt and what it promises."""
@@ -74,7 +77,7 @@ class Inspection:
             f"parts (smallest {self.smallest_false_alarm:.3g})\n  {self.fusion!r}{zones}"
         )
 
-    def fit(self, scenes: Scenes, calibration: Scenes) -> Self:
+    def fit(self, scenes: Scenes, calibration: Scenes, defective: Scenes | None = None) -> Self:
         """Fit the fusion, then calibrate the verdict.
 
         Parameters
@@ -83,6 +86,9 @@ class Inspection:
             Good parts to learn from.
         calibration : Scenes
             Other good parts.
+        defective : Scenes, optional
+            Labelled defective parts, by which a fusion may weigh its sensors; none of them may be
+            tested later.
 
         Returns
         -------
@@ -94,6 +100,8 @@ class Inspection:
         if self.origin_ is not None and not self.zones.entries:
             self.zones = Zones(self.origin_.card.zones)
         self.fusion.fit(scenes)
+        if defective is not None:
+            self.weighing_ = weighed(self.fusion, defective)
         sensors = tuple(self.fusion.sensors)
         blank = np.empty((0, len(sensors)))
         self.calibration_ = Calibration(sensors, blank, blank, self.fusion.combine)
@@ -332,17 +340,4 @@ class Inspection:
     def _check(self, scene: xr.Dataset) -> None:
         """Refuse a scene of other sensors or another size than what was learnt."""
         self._check_fitted()
-        there = sensors_of(scene)
-        lacking = [name for name in self.calibration_.sensors if name not in there]
-        if lacking:
-            raise SceneError(
-                f"the scene has the sensors {', '.join(there)}, but "
-                f"{', '.join(self.calibration_.sensors)} were learnt; give {lacking[0]!r} too, "
-                "blind where it measured nothing (mmdefect.scene.blank_frame)"
-            )
-        size = (scene.sizes["y"], scene.sizes["x"])
-        if size != self.size_:
-            raise SceneError(
-                f"the scene has {size[0]}x{size[1]} pixels, but {self.size_[0]}x{self.size_[1]} "
-                "were learnt; bring it onto that grid, or fit anew"
-            )
+        check_alike(scene, self.calibration_.sensors, self.size_)

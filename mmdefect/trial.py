@@ -77,8 +77,9 @@ class Trial:
         fit, calibrate = learning.fit_parts, learning.calibration_parts
         test = learning.test_parts()
         features = learning.feature_names
-        manifest = self.dataset.manifest([*fit, *calibrate, *test])
-        sides = [[capture_told(capture) for capture in side] for side in (fit, calibrate, test)]
+        learnt = learning.learnt_parts
+        manifest = self.dataset.manifest([*learnt, *test])
+        sides = [[capture_told(capture) for capture in side] for side in (learnt, calibrate, test)]
         shaping = [learning.told(), features, card_key(self.dataset.card), manifest, sides]
         work = self.work.category(self.number, self.category, shaping)
         self.inspection = self._fitted(learning, work)

@@ -21,6 +21,7 @@ References
 """
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import islice
 from typing import Any, Self
 
@@ -31,20 +32,18 @@ import xarray as xr
 from mmdefect.contracts import FeatureExtractor, Scenes, Tensors
 from mmdefect.detectors._added import Added, room, worth_a_row
 from mmdefect.detectors._coreset import Pool
-from mmdefect.detectors._maps import rows_of, to_pixels, worst_mean
+from mmdefect.detectors._maps import predicted, rows_of
 from mmdefect.detectors._search import Rows, nearest, spacing
 from mmdefect.errors import NotFittedError
 from mmdefect.features import extractor
-from mmdefect.learnable import keep_learnable, learn_mask
-from mmdefect.prediction import new_prediction
+from mmdefect.learnable import keep_learnable
 from mmdefect.progress import track
-from mmdefect.scene import apart_of, present_in
+from mmdefect.scene import present_in
 
 __all__ = ["MemoryBank"]
 
 _FIRST_LOOK = 16
 _LEAST_REACH = 0.3
-_WORST_SHARE = 0.001
 _SETTINGS = ("sensor", "features", "share", "most_rows", "bank_bytes", "folds", "blur", "seed")
 _LEARNT = ("bank", "reach", "center", "spread", "mean", "deviation")
 
@@ -209,13 +208,8 @@ class MemoryBank:
             Before ``fit``.
         """
         self._check_fitted()
-        valid = scene["valid"].sel(sensor=self.sensor).values & learn_mask(scene)
-        pixels = np.full(valid.shape, np.nan, dtype=np.float32)
-        if valid.any() and self._knows_any(without):
-            pixels = to_pixels(self._grid(scene, without), valid, self.blur)
-        counted = np.where(apart_of(scene, self.sensor), np.nan, pixels)
-        score = worst_mean(counted, _WORST_SHARE)
-        return new_prediction(scene, [self.sensor], pixels[None], np.array([score]))
+        grid_of = partial(self._grid, scene, without) if self._knows_any(without) else None
+        return predicted(scene, self.sensor, grid_of, self.blur)
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
         """Give the bank and its settings.
