@@ -137,8 +137,9 @@ def _checked(kinds: Sequence[str]) -> tuple[str, ...]:
 def _run(
     dataset: Dataset, category: str, kinds: Sequence[str], settings: Settings, work: Work
 ) -> Row:
-    """Score by every kind of fusion, then measure."""
+    """Score by every kind of fusion, then measure; a kind that cannot be had here is a note."""
     found: list[Scored] = []
+    failures: list[MmdefectError] = []
     for number, kind in enumerate(kinds):
         plug_in, options = KINDS[kind]
         learning = Learning(dataset, category, replace(settings, fusion=plug_in))
@@ -148,7 +149,13 @@ def _run(
         features = learning.feature_names
         shaping = [learning.told(), options, features, card_key(dataset.card), manifest, sides]
         place = work.category(number, f"{category} by {kind}", shaping)
-        found.append(scored(kind, options, learning, test, place))
+        try:
+            found.append(scored(kind, options, learning, test, place))
+        except MmdefectError as error:
+            failures.append(error)
+            dataset.notes.append(f"{kind} is left out: {error}")
+    if not found:
+        raise failures[0]
     told = {**asdict(settings), "sensors": list(settings.sensors), "kinds": list(kinds)}
     del told["fusion"]
     results = header({**told, "card": dataset.card.name, "root": dataset.root.name})
