@@ -40,6 +40,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--card", type=Path, help="by default the folder's own")
     parser.add_argument("--good", type=int, default=300, help="good test parts at most")
     parser.add_argument("--defective", type=int, default=300, help="defective test parts at most")
+    parser.add_argument("--places", action="store_true", help="late fusion's places=True")
+    parser.add_argument("--heavy-tails", action="store_true", help="and heavy_tails=True")
+    parser.add_argument("--only-parts", action="store_true", help="leave the pixels out")
     parser.add_argument("--only-fit", action="store_true")
     return parser.parse_args()
 
@@ -71,7 +74,8 @@ def fitted(
     """Fit and calibrate on one third of the good parts."""
     train = [c for c in dataset.captures(asked.product) if c.split == "train"]
     fit, calibrate = divide(train[seed :: asked.seeds], [], FALSE_ALARM, seed)
-    fusion = kept_late(asked.work / asked.product / f"seed{seed}", specs, seed)
+    options = {"places": asked.places, "heavy_tails": asked.heavy_tails}
+    fusion = kept_late(asked.work / asked.product / f"seed{seed}", specs, seed, **options)
     scenes = [
         [dataset.scene(c) for c in track(side, len(side), "reading")] for side in (fit, calibrate)
     ]
@@ -122,8 +126,9 @@ def main() -> None:
     product = Product(
         asked.product, seeds, truth, [c.kind for c in test], [c.label for c in test], groups
     )
-    path = asked.work / asked.product / "tables.json"
-    tables(product, lambda rows: _write(path, rows))
+    named = "places" * asked.places + "heavy" * asked.heavy_tails
+    path = asked.work / asked.product / f"tables{named}.json"
+    tables(product, lambda rows: _write(path, rows), asked.only_parts)
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:

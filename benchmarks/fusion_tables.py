@@ -248,7 +248,9 @@ def parts(product: Product, sensors: tuple[str, ...], alone: Any) -> dict[str, A
     return row
 
 
-def tables(product: Product, keep: Callable[[list[dict[str, Any]]], None]) -> None:
+def tables(
+    product: Product, keep: Callable[[list[dict[str, Any]]], None], only_parts: bool = False
+) -> None:
     """Measure parts by all sensors and every subset of two and more, then pixels in that order.
 
     Parameters
@@ -256,6 +258,8 @@ def tables(product: Product, keep: Callable[[list[dict[str, Any]]], None]) -> No
     product : Product
     keep : callable
         Given all rows after each step.
+    only_parts : bool
+        Leave the pixels out.
     """
     sets = [chosen for size in range(len(product.sensors), 1, -1)
             for chosen in combinations(product.sensors, size)]  # fmt: skip
@@ -267,6 +271,8 @@ def tables(product: Product, keep: Callable[[list[dict[str, Any]]], None]) -> No
         keep(rows)
     for row in rows:
         _print_kinds(product, row, whole=row is rows[0])
+    if only_parts:
+        return
     pixels = {name: aupro(product, (name,)) for name in product.sensors}
     for chosen, row in zip(sets, rows, strict=True):
         maps = aupro(product, chosen)
