@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
+import mmdefect.panel  # noqa: F401 - gives datasets .mmdefect
 from mmdefect.peaks import Peaks, map_of, seen_on
 from mmdefect.regions import Plane, Region, components, sized
 from mmdefect.verdict import Calibration, conformal_p, conformal_threshold, parts_needed

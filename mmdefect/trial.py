@@ -27,6 +27,7 @@ from mmdefect.results import Row, rows_of_category
 from mmdefect.scene import registered_in
 from mmdefect.settings import Settings
 from mmdefect.spill import MapSpill
+from mmdefect.viewer import good_scores, pack_capture
 from mmdefect.work import CategoryWork, Work
 
 
@@ -42,23 +43,35 @@ class Trial:
         Where unfinished work is kept.
     number : int
         The category's place in the evaluation.
+    viewer : bool
+        Whether captures are packed for the viewer.
 
     Attributes
     ----------
     pictures : dict of str to Path
         The report's fragment of every judged capture.
+    packed : dict of str to Path
+        What the viewer shows of every judged capture.
     """
 
     def __init__(
-        self, dataset: Dataset, category: str, settings: Settings, work: Work, number: int = 0
+        self,
+        dataset: Dataset,
+        category: str,
+        settings: Settings,
+        work: Work,
+        number: int = 0,
+        viewer: bool = True,
     ) -> None:
         self.dataset = dataset
         self.category = category
         self.settings = settings
         self.work = work
         self.number = number
+        self.viewer = viewer
         self.explainer: Explainer = load("explain", "shapley")()
         self.pictures: dict[str, Path] = {}
+        self.packed: dict[str, Path] = {}
 
     def into(self, results: Row) -> None:
         """Run, and add everything to the results.
@@ -161,6 +174,8 @@ class Trial:
             line["record"]["capture"]: _picture_path(work.folder, index)
             for index, line in enumerate(lines)
         }
+        packed = {name: path.with_suffix(".packed") for name, path in self.pictures.items()}
+        self.packed = {name: path for name, path in packed.items() if path.is_file()}
         unknown = sum(not line["truth"] for line in lines)
         if unknown:
             learning.note(
@@ -222,6 +237,10 @@ class Trial:
             record["sensors"][str(name)]["attribution"] = plain(share)
         pictured = prediction.assign(attribution=shares["attribution"])
         path.write_text(capture_card(scene, pictured, record), encoding="utf-8")
+        if self.viewer:
+            mapped = pictured.assign(attribution_map=shares["attribution_map"])
+            good = good_scores(self.inspection, prediction)
+            pack_capture(scene, mapped, record, good).write(path.with_suffix(".packed"))
 
 
 def _picture_path(folder: Path, index: int) -> Path:

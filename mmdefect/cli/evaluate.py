@@ -25,6 +25,10 @@ def command(
     learn_weights: options.LearnWeights = False,
     cache: options.Cache = None,
     cache_bytes: options.CacheBytes = options.CACHE_BYTES,
+    viewer_bytes: Annotated[
+        int,
+        typer.Option(min=0, help="Bytes of the viewer's pages, mistakes first; 0 for none."),
+    ] = 256 << 20,
     out: Annotated[
         Path, typer.Option(help="The folder for the results; a run that was killed goes on here.")
     ] = Path("mmdefect-results"),
@@ -40,7 +44,15 @@ def command(
     )
     scenes = options.cache_of(cache, cache_bytes)
     with progress_shown():
-        results = run(card, root, out, categories=category or (), settings=settings, cache=scenes)
+        results = run(
+            card,
+            root,
+            out,
+            categories=category or (),
+            settings=settings,
+            cache=scenes,
+            viewer_bytes=viewer_bytes,
+        )
     out_console().print(console_table(results))
     tell(results["notes"], results["refused"])
     typer.echo(f"report:  {out / 'report.html'}")

@@ -6,6 +6,7 @@
 * A sensor that was not there, or lies on a grid of its own, says so in words.
 """
 
+import re
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -112,6 +113,25 @@ def capture_card(scene: xr.Dataset, prediction: xr.Dataset, record: Row) -> str:
         f'<div class="columns" style="--aspect:{width / height:.3f}">\n'
         f"{''.join(columns)}</div>\n</article>\n"
     )
+
+
+def linked(fragment: str, address: str) -> str:
+    """Make the name of a pictured capture lead to where one can look closer.
+
+    Parameters
+    ----------
+    fragment : str
+        From ``capture_card``.
+    address : str
+        Relative to the page.
+
+    Returns
+    -------
+    str
+    """
+    before, name, after = re.split(r"<bdi>(.*?)</bdi>", fragment, maxsplit=1, flags=re.S)
+    link = f'<a class="open" href="{clean(address)}"><bdi>{name}</bdi><span>look closer</span></a>'
+    return f"{before}{link}{after}"
 
 
 def _top(prediction: xr.Dataset) -> float:

@@ -6,13 +6,14 @@ held against the part there, and at what a different threshold would have said.
 
 from mmdefect.viewer.capture import MOST_BYTES, Packed, pack_capture
 from mmdefect.viewer.page import Link, page_of
-from mmdefect.viewer.view import View, made_with, packed_scene, view, write_pieces
+from mmdefect.viewer.view import View, good_scores, made_with, packed_scene, view, write_pieces
 
 __all__ = [
     "MOST_BYTES",
     "Link",
     "Packed",
     "View",
+    "good_scores",
     "made_with",
     "pack_capture",
     "packed_scene",

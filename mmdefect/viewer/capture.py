@@ -9,6 +9,7 @@ import base64
 import json
 from collections.abc import Sequence
 from io import BytesIO
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,6 +49,16 @@ class Packed(NamedTuple):
 
     head: Row
     text: str
+
+    def write(self, path: Path) -> None:
+        """Keep it on disk, to be shown later."""
+        path.write_text(f"{json.dumps(self.head)}\n{self.text}", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> "Packed":
+        """Read what ``write`` kept."""
+        head, _, text = path.read_text(encoding="utf-8").partition("\n")
+        return cls(json.loads(head), text)
 
 
 def pack_capture(
