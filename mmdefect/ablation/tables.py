@@ -10,9 +10,11 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 HEADINGS = (
-    "combined", "n", "image AUROC", "AUPRO@30", "AUPRO@5", "recall", "FPR", "AUROC − full",
-    "AUROC − best sensor", "s",
+    "combined", "n", "image AUROC", "AUPRO@30", "AUPRO@5", "recall", "FPR", "− full", "− best sensor",
+    "s",
 )  # fmt: skip
+
+_NAME = 12
 
 _FORMS = {
     "sensor": "each sensor alone",
@@ -84,7 +86,10 @@ def console_table(results: Row) -> "Table":
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for heading in HEADINGS:
-        table.add_column(heading, overflow="fold", no_wrap=heading != HEADINGS[0])
+        first = heading == HEADINGS[0]
+        table.add_column(
+            heading, overflow="fold", no_wrap=not first, min_width=_NAME if first else None
+        )
     before = ""
     for row in results["rows"]:
         if before and row["group"] != before:
@@ -133,7 +138,7 @@ def remarks(results: Row) -> list[str]:
     list of str
     """
     told = [
-        "n: good + defective parts; s: seconds a capture. Differences are paired: 95 % intervals "
+        "n: good + defective parts; s: seconds a capture; then differences of AUROC, paired: 95 % intervals "
         "by a bootstrap over the parts. 'full' is the first kind of fusion with all sensors. "
         f"Recall and false-alarm rate (FPR) at α = {results['false_alarm']:g}, from calibration "
         "parts combined in the same way."
