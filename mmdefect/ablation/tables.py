@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 HEADINGS = (
-    "combined", "n", "image AUROC", "AUPRO@30", "AUPRO@5", "recall", "FPR", "− full", "− best sensor",
-    "s",
+    "combined", "n", "image AUROC", "AUPRO@30", "AUPRO@5", "recall", "FPR", "− full",
+    "− best sensor", "s",
 )  # fmt: skip
 
 _NAME = 12
@@ -138,8 +138,8 @@ def remarks(results: Row) -> list[str]:
     list of str
     """
     told = [
-        "n: good + defective parts; s: seconds a capture; then differences of AUROC, paired: 95 % intervals "
-        "by a bootstrap over the parts. 'full' is the first kind of fusion with all sensors. "
+        "n: good + defective parts; s: seconds a capture. '− full' and '− best sensor': differences "
+        "of AUROC, paired, 95 % intervals by a bootstrap over the parts. 'full' is the first kind of fusion with all sensors. "
         f"Recall and false-alarm rate (FPR) at α = {results['false_alarm']:g}, from calibration "
         "parts combined in the same way."
     ]
