@@ -138,8 +138,9 @@ def remarks(results: Row) -> list[str]:
     list of str
     """
     told = [
-        "n: good + defective parts; s: seconds a capture. '− full' and '− best sensor': differences "
-        "of AUROC, paired, 95 % intervals by a bootstrap over the parts. 'full' is the first kind of fusion with all sensors. "
+        "n: good + defective parts; s: seconds a capture; '− full' and '− best sensor': "
+        "differences of AUROC, paired, with 95 % intervals by a bootstrap over the parts. 'full' "
+        "is the first kind of fusion with all sensors. "
         f"Recall and false-alarm rate (FPR) at α = {results['false_alarm']:g}, from calibration "
         "parts combined in the same way."
     ]
