@@ -30,7 +30,7 @@ def test_a_notebook_runs_and_is_kept_without_outputs(path: Path, folder: Path) -
     notebook = nbformat.read(path, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "clear the outputs"
     where = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
+    NotebookClient(notebook, timeout=900, kernel_name="python3", resources=where).execute()
     shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert not any(output.get("output_type") == "error" for output in shown)
     assert not any(output.get("name") == "stderr" for output in shown), shown
