@@ -20,6 +20,7 @@ from mmdefect.errors import MmdefectError, NotFittedError, SceneError, UnknownNa
 from mmdefect.prediction import new_prediction
 from mmdefect.registry import load
 from mmdefect.scene import apart_of, registered_in, sensors_of
+from mmdefect.weighing import check_sensors
 
 from ._held_out import held_out, scales_of
 from ._kept import detectors_of, packed, packed_positions, positions_of
@@ -29,9 +30,7 @@ from ._weights import Weights, weights_of
 
 __all__ = ["Late"]
 
-_SETTINGS = (
-    "detector", "features", "rule", "places", "heavy_tails", "bank_bytes", "folds", "seed"
-)  # fmt: skip
+_SETTINGS = ("detector", "features", "rule", "places", "heavy_tails", "bank_bytes", "folds", "seed")
 
 
 class Late:
@@ -62,8 +61,7 @@ class Late:
     Attributes
     ----------
     weights_ : Weights or None
-        What labelled defective parts said of the sensors, once `learn_weights` was asked; they
-        take the rule's place for parts where `Weights.better`.
+        What `learn_weights` found; in the rule's place for parts where `Weights.better`.
 
     Raises
     ------
@@ -220,6 +218,8 @@ class Late:
         ------
         NotFittedError
             Before ``fit``.
+        SceneError
+            When the scene lacks a sensor that was learnt.
         """
         prediction = self._scored(scene, without)
         names = list(self.detectors_)
@@ -337,14 +337,14 @@ class Late:
     def _scored(self, scene: xr.Dataset, without: int | None) -> xr.Dataset:
         """Let every detector score the scene, each timed, and hold it against its places."""
         self._check_fitted()
-        maps, scores, seconds = [], [], []
+        check_sensors(scene, self.sensors)
+        said: list[tuple[np.ndarray, float, float]] = []
         for name, detector in self.detectors_.items():
             started = time.perf_counter()
             own = detector.predict(scene, without=without)
             pixels, score = self.positions_[name].rescored(own, apart_of(scene, name))
-            seconds.append(time.perf_counter() - started)
-            maps.append(pixels)
-            scores.append(score)
-        prediction = new_prediction(scene, list(self.detectors_), np.stack(maps), np.array(scores))
-        prediction["seconds"] = ("sensor", np.array(seconds))
+            said.append((pixels, score, time.perf_counter() - started))
+        maps, scores, seconds = (np.array(column) for column in zip(*said, strict=True))
+        prediction = new_prediction(scene, list(self.detectors_), maps, scores)
+        prediction["seconds"] = ("sensor", seconds)
         return prediction

@@ -36,6 +36,29 @@ def weighed(fusion: Fusion, defective: Scenes) -> str:
     return str(fusion.learn_weights(defective))
 
 
+def check_sensors(scene: xr.Dataset, sensors: Sequence[str]) -> None:
+    """Refuse a scene that lacks a sensor that was learnt.
+
+    Parameters
+    ----------
+    scene : Dataset
+    sensors : sequence of str
+        Those that were learnt.
+
+    Raises
+    ------
+    SceneError
+    """
+    there = sensors_of(scene)
+    lacking = [name for name in sensors if name not in there]
+    if lacking:
+        raise SceneError(
+            f"the scene has the sensors {', '.join(there)}, but {', '.join(sensors)} were learnt; "
+            f"give {lacking[0]!r} too, blind where it measured nothing "
+            "(mmdefect.scene.blank_frame)"
+        )
+
+
 def check_alike(scene: xr.Dataset, sensors: Sequence[str], size: tuple[int, int]) -> None:
     """Refuse a scene of other sensors or another size than what was learnt.
 
@@ -51,14 +74,7 @@ def check_alike(scene: xr.Dataset, sensors: Sequence[str], size: tuple[int, int]
     ------
     SceneError
     """
-    there = sensors_of(scene)
-    lacking = [name for name in sensors if name not in there]
-    if lacking:
-        raise SceneError(
-            f"the scene has the sensors {', '.join(there)}, but {', '.join(sensors)} were learnt; "
-            f"give {lacking[0]!r} too, blind where it measured nothing "
-            "(mmdefect.scene.blank_frame)"
-        )
+    check_sensors(scene, sensors)
     found = (scene.sizes["y"], scene.sizes["x"])
     if found != size:
         raise SceneError(
