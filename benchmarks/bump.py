@@ -1,11 +1,12 @@
 """Captures of the simulated station with one sensor bumped by 2 px: caught, missed, false alarms.
 
-    mmdefect simulate FOLDER --train 112 --test 3 --size 192 --seed 4242
-    python benchmarks/bump.py FOLDER
+    mmdefect simulate FOLDER --product panel --train 288 --test 750 --size 192 --seed 6006
+    python benchmarks/bump.py FOLDER --most 300
 
-Of the good captures of a product the first 20 are training, as the doctor would have them; every
-other is looked at twice, as it is and with the sensor's raw frame shifted by 2 px in a direction
-drawn anew. Alarms and limits are the doctor's own (``mmdefect.doctor.bumped``).
+Of the good captures of a product the first 20 of the train split are training, as the doctor would
+have them; others, of whatever split, are looked at twice, as they are and with the sensor's raw
+frame shifted by 2 px in a direction drawn anew. Alarms and limits are the doctor's own
+(``mmdefect.doctor.bumped``).
 """
 
 import argparse
@@ -37,7 +38,8 @@ def bumped(frame: xr.DataArray, rng: np.random.Generator) -> xr.DataArray:
 def measure(dataset: Dataset, category: str, sensor: str, most: int) -> dict[str, np.ndarray]:
     """Residuals (capture, 2), px, NaN where not measurable: of training, good and bumped."""
     rig = read_rig(dataset.card.files[dataset.card.rig])
-    good = [c for c in dataset.captures(category) if c.split == "train"][: TRAINING + most]
+    good = [c for c in dataset.captures(category) if c.label == "good"]
+    good = sorted(good, key=lambda c: c.split != "train")[: TRAINING + most]
     training = good[:TRAINING]
     check = BumpCheck(category, sensor, rig.reference, training, dataset.frames, rig)
     check.learn()

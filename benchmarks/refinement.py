@@ -6,9 +6,10 @@ Parts of all products are seen by the three sensors along one line of sight: a w
 taken from different places of a part with relief does not exist, so there would be no truth. Each
 sensor keeps its own number of pixels. One frame of each pair is warped (shift up to 6 px, growth,
 shear and rotation up to 3 px at the rim, in every second case perspective up to 1 px), and asked
-for again in two ways: from the two frames alone (``refine``), and by captures of other parts whose
-registration is known (``KnownPairs``). The error is the mean displacement over the part, in pixels
-of the fixed frame. Frames are rendered once and kept in FILE.npz.
+for again: from the two frames alone (``refine``), by captures of other parts whose registration is
+known (``KnownPairs``), and so from several captures that share one warp. The error is the mean
+displacement over the part, in pixels of the fixed frame. Frames are rendered once and kept in
+FILE.npz.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdefect.alignment import KnownPair, KnownPairs, Warp, refine
+from mmdefect.alignment import Alignment, KnownPair, KnownPairs, Warp, refine, together
 from mmdefect.alignment.edges import picture_of
 from mmdefect.alignment.warps import MODELS, sampled
 from mmdefect.registration import BrownConrady, Camera, Rig
@@ -40,7 +41,9 @@ SPANS = np.array([6, 6, 3, 3, 3, 3, 1, 1])
 KNOWN = 10
 FINE, GRAVE = 0.2, 1.0
 PART = (slice(0.16, 0.84, 0.04), slice(0.12, 0.88, 0.04))
-EVERY = 4
+MODELS_ASKED = ("affine", "homography")
+PART_LIES = "rigid"
+TOGETHER = (5, 10)
 
 
 def line_of_sight(size: int) -> Rig:
@@ -80,9 +83,8 @@ def render(seed: int, each: int, size: int) -> dict[str, np.ndarray]:
     return found
 
 
-def planted(moving: np.ndarray, model: str, rng: np.random.Generator) -> tuple[np.ndarray, Warp]:
+def planted(moving: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, Warp]:
     """A warped frame, and the warp from the frame's pixels to the warped one's."""
-    numbers = rng.uniform(-1, 1, MODELS[model]) * SPANS[: MODELS[model]]
     warp = Warp.of(numbers, moving.shape)
     return sampled(picture_of(moving).values, warp, moving.shape), warp.inverse()
 
@@ -107,35 +109,44 @@ class Frames:
         return -np.log(np.clip(values, 1, None)) if sensor == "xray" else values
 
 
-def cell(frames: Frames, product: str, pair: tuple[str, str], plants: int, rng, rows) -> None:
-    """All cases of one product and pair of sensors: (error, trusted) by way."""
-    names = [name for name in frames.names if name.startswith(product)]
-    good = [name for name in names if f"|{GOOD}|" in name][:KNOWN]
-    both = {name: [frames.frame(name, sensor) for sensor in pair] for name in names}
-    truth = Warp.between(*(frame.shape for frame in both[names[0]]))
-    known = {
-        model: KnownPairs([KnownPair(*both[name], truth) for name in good], model=model)
-        for model in ("affine", "homography")
-    }
-    scale = both[names[0]][0].shape[0] / both[names[0]][1].shape[0]
-    for name in names:
-        if name in good:
-            continue
-        fixed, moving = both[name]
-        here = known["affine"].fixed_on_known(fixed)
+class Cell:
+    """All cases of one product and pair of sensors."""
+
+    def __init__(self, frames: Frames, product: str, pair: tuple[str, str], known: int) -> None:
+        names = [name for name in frames.names if name.startswith(product)]
+        good = [name for name in names if f"|{GOOD}|" in name][:known]
+        both = {name: [frames.frame(name, sensor) for sensor in pair] for name in names}
+        self.truth = Warp.between(*(frame.shape for frame in both[names[0]]))
+        pairs = [KnownPair(*both[name], self.truth) for name in good]
+        self.known = {m: KnownPairs(pairs, model=m, part=PART_LIES) for m in MODELS_ASKED}
+        self.cases = [both[name] for name in names if name not in good]
+        self.size = self.cases[0][0].shape
+        self.scale = self.size[0] / self.cases[0][1].shape[0]
+
+    def measured(self, found: Alignment, away: Warp) -> tuple[float, bool, float]:
+        """Error, whether it was accepted, and the error that was predicted."""
+        error = found.warp.apart(away @ self.truth, part_pixels(self.size)).mean() * self.scale
+        return error, found.trusted, found.trust.predicted
+
+    def run(self, plants: int, every: int, rng: np.random.Generator, rows: dict) -> None:
+        """Plant warps and find them; every part has the same ones, so that several can share."""
+        here = [self.known[MODELS_ASKED[0]].fixed_on_known(fixed) for fixed, _ in self.cases]
         for number in range(plants):
-            model = "homography" if number % 2 else "affine"
-            warped, away = planted(moving, model, rng)
-            places = part_pixels(fixed.shape)
-            begun = time.process_time()
-            found = {"known": known[model].joined(here, known[model].moving_on_known(warped))}
-            rows["seconds", "known"].append(time.process_time() - begun)
-            if number % EVERY == 0:
-                found["alone"] = refine(fixed, warped, model=model)
-                rows["seconds", "alone"].append(time.process_time() - begun)
-            for way, one in found.items():
-                error = one.warp.apart(away @ truth, places).mean() * scale
-                rows[way, product, pair].append((error, one.trusted, one.trust.predicted))
+            model = MODELS_ASKED[number % 2]
+            numbers = rng.uniform(-1, 1, MODELS[model]) * SPANS[: MODELS[model]]
+            known, found = self.known[model], []
+            for index, (fixed, moving) in enumerate(self.cases):
+                warped, away = planted(moving, numbers)
+                begun = time.process_time()
+                found.append(known.joined(here[index], known.moving_on_known(warped)))
+                rows["seconds"].append(time.process_time() - begun)
+                rows["known"].append(self.measured(found[-1], away))
+                if every and (number + index) % every == 0:
+                    rows["alone"].append(self.measured(refine(fixed, warped, model=model), away))
+            for count in TOGETHER:
+                for first in range(0, len(found) - count + 1, count):
+                    joined = together(found[first : first + count], self.size)
+                    rows[f"{count} together"].append(self.measured(joined, away))
 
 
 def summary(cases: list[tuple[float, bool, float]]) -> str:
@@ -157,20 +168,25 @@ def main() -> None:
     asked.add_argument("--seed", type=int, default=9001)
     asked.add_argument("--each", type=int, default=24, help="parts of a product")
     asked.add_argument("--size", type=int, default=192)
-    asked.add_argument("--plants", type=int, default=8, help="warps a part and pair")
+    asked.add_argument("--plants", type=int, default=8, help="warps a product and pair")
+    asked.add_argument("--known", type=int, default=10, help="known captures")
+    asked.add_argument("--alone", type=int, default=4, help="every which case; 0: none")
+    asked.add_argument("--products", default=",".join(PRODUCTS))
     told = asked.parse_args()
     frames = Frames(told.frames, told.seed, told.each, told.size)
-    rows = defaultdict(list)
-    for product in PRODUCTS:
+    every = defaultdict(list)
+    for product in told.products.split(","):
         for pair in PAIRS:
             rng = np.random.default_rng((told.seed, zlib.crc32(f"{product}{pair}".encode())))
-            cell(frames, product, pair, told.plants, rng, rows)
-            for way in ("known", "alone"):
-                print(f"{way} {product:<8} {'-'.join(pair):<14}", end=" ")
-                print(summary(rows[way, product, pair]), flush=True)
-    for way in ("known", "alone"):
-        every = [case for key, cases in rows.items() if key[0] == way for case in cases]
-        print(f"{way} all: {summary(every)}; {np.mean(rows['seconds', way]):.2f} s of processor")
+            rows = defaultdict(list)
+            Cell(frames, product, pair, told.known).run(told.plants, told.alone, rng, rows)
+            seconds = np.mean(rows.pop("seconds"))
+            for way, cases in rows.items():
+                print(f"{way:<11} {product:<8} {'-'.join(pair):<14} {summary(cases)}", flush=True)
+                every[way] += cases
+            print(f"{seconds:.2f} s of processor a capture", flush=True)
+    for way, cases in every.items():
+        print(f"{way:<11} all: {summary(cases)}")
 
 
 if __name__ == "__main__":

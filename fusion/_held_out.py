@@ -11,6 +11,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from mmdefect.contracts import Detector, Scenes
+from mmdefect.errors import SceneError
+from mmdefect.progress import track
+from mmdefect.scene import apart_of
+
 from ._positions import Plane, Positions, coarse
 from ._rules import correlation_of
 from ._scales import Scale
@@ -20,6 +25,7 @@ _PIXEL_TAIL = 0.01
 _PIXELS = 2_000_000
 _PIXELS_A_SCENE = 2000
 _COMMON = 500
+_MOST_PARTS = 1000
 
 
 class Learnt(NamedTuple):
@@ -96,7 +102,19 @@ class HeldOut:
         return bool(np.isnan(self.scores).all())
 
     def learnt(self, places: bool) -> Learnt:
-        """Learn positions, where places may differ, and give the scores that scales rest on."""
+        """Learn positions, where places may differ, and give the scores that scales rest on.
+
+        Raises
+        ------
+        SceneError
+            When places are asked for and the parts' maps differ in size: no place is the same.
+        """
+        sizes = sorted({plane.shape for plane in self.maps}) if places else []
+        if len(sizes) > 1:
+            raise SceneError(
+                f"maps of {len(sizes)} sizes were found, {sizes[0]} and {sizes[-1]} cells among "
+                "them, but places are learnt of one; bring all scenes onto one grid"
+            )
         positions = Positions.learn(self.maps, self.folds) if places else Positions.flat()
         parts = np.array(self.scores)
         pixels = [row.astype(np.float64) for row in self.pixels]
@@ -121,6 +139,44 @@ class HeldOut:
                 .ravel()[self.places[index]]
                 .astype(np.float64)
             )
+
+
+def held_out(
+    detectors: Mapping[str, Detector], scenes: Scenes, folds: int, seed: int
+) -> dict[str, HeldOut]:
+    """Score training parts as strangers, at most a thousand of them, evenly spread.
+
+    Parameters
+    ----------
+    detectors : mapping of str to Detector
+        Fitted, by sensor.
+    scenes : Scenes
+        What they were fitted on.
+    folds : int
+        Folds of their cross-fit.
+    seed : int
+
+    Returns
+    -------
+    dict of str to HeldOut
+        By sensor. Where all parts that had a sensor lie in one fold there is no stranger's score;
+        they are then scored as known ones. The scale is too strict there, for which the
+        verdict's own calibration makes up.
+    """
+    step = -(-len(scenes) // _MOST_PARTS)
+    rng, count = np.random.default_rng(seed), -(-len(scenes) // step)
+    held = {name: HeldOut(count, rng, seed) for name in detectors}
+    for index, scene in enumerate(track(scenes, len(scenes), "scoring held-out good parts")):
+        if index % step:
+            continue
+        fold = index % folds
+        for name, detector in detectors.items():
+            held[name].add(detector.predict(scene, without=fold), apart_of(scene, name), fold)
+    for name in [name for name, parts in held.items() if parts.knows_nothing]:
+        held[name] = HeldOut(len(scenes), np.random.default_rng(seed), seed)
+        for scene in scenes:
+            held[name].add(detectors[name].predict(scene), apart_of(scene, name), 0)
+    return held
 
 
 class Scales(NamedTuple):

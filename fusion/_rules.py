@@ -27,7 +27,7 @@ References
    levels from nonindependent hypothesis tests, Psychological Bulletin 1985.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import xarray as xr
@@ -146,3 +146,22 @@ def correlation_of(evidence: NDArray[np.floating]) -> NDArray[np.float64]:
     scale = np.sqrt(np.diag(made))
     positive: NDArray[np.float64] = made / np.outer(scale, scale)
     return positive
+
+
+def labelled(correlation: NDArray[np.float64] | None, sensors: Sequence[str | int]) -> xr.DataArray:
+    """Give a correlation the labels that rules expect.
+
+    Parameters
+    ----------
+    correlation : float64 array (sensor, sensor) or None
+        None before anything was learnt: sensors then count as independent.
+    sensors : sequence
+        Their labels.
+
+    Returns
+    -------
+    DataArray (sensor, other)
+    """
+    matrix = np.eye(len(sensors)) if correlation is None else correlation
+    names = list(sensors)
+    return xr.DataArray(matrix, {"sensor": names, "other": names}, ("sensor", "other"))

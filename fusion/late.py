@@ -18,22 +18,20 @@ import xarray as xr
 from mmdefect.contracts import Detector, Scenes, Tensors, Updatable
 from mmdefect.errors import MmdefectError, NotFittedError, SceneError, UnknownNameError
 from mmdefect.prediction import new_prediction
-from mmdefect.progress import track
 from mmdefect.registry import load
-from mmdefect.scene import apart_of, registered_in, sensors_of
+from mmdefect.scene import apart_of, sensors_of
+from mmdefect.weighing import check_sensors
 
-from ._held_out import HeldOut, scales_of
-from ._positions import Positions
-from ._rules import RULES
+from ._held_out import held_out, scales_of
+from ._kept import detectors_of, packed, packed_positions, positions_of
+from ._rules import RULES, labelled
 from ._scales import Scale
+from ._weighing import weighed
+from ._weights import Weights, weights_of
 
 __all__ = ["Late"]
 
-_MOST_PARTS = 1000
-_PLACES = "late"
-_SETTINGS = (
-    "detector", "features", "rule", "places", "heavy_tails", "bank_bytes", "folds", "seed"
-)  # fmt: skip
+_SETTINGS = ("detector", "features", "rule", "places", "heavy_tails", "bank_bytes", "folds", "seed")
 
 
 class Late:
@@ -60,6 +58,11 @@ class Late:
     folds : int
         Folds of the cross-fit.
     seed : int
+
+    Attributes
+    ----------
+    weights_ : Weights or None
+        What `learn_weights` found; in the rule's place for parts where `Weights.better`.
 
     Raises
     ------
@@ -90,13 +93,16 @@ class Late:
         self.bank_bytes = bank_bytes
         self.folds = folds
         self.seed = seed
+        self.weights_: Weights | None = None
+        self.good_evidence_: np.ndarray | None = None
 
     def __repr__(self) -> str:
         """Tell which sensors it weighs, and how."""
         held = getattr(self, "detectors_", None)
         if held is None:
             return f"Late({', '.join(self.sensors) or 'all sensors'}; {self.rule}, not fitted)"
-        return f"Late({self.rule} of {', '.join(map(repr, held.values()))})"
+        rule = "learnt weights" if self._weighs else self.rule
+        return f"Late({rule} of {', '.join(map(repr, held.values()))})"
 
     def fit(self, scenes: Scenes) -> Self:
         """Fit every sensor's detector, then every sensor's scales on held-out good parts.
@@ -134,6 +140,34 @@ class Late:
         self.sensors = used
         self._fit_scales(scenes)
         return self
+
+    def learn_weights(self, defective: Scenes) -> Weights:
+        """Learn from labelled defective parts what every sensor's word is worth.
+
+        After `fit`, before anything is calibrated: where they are better, they replace the rule.
+
+        Parameters
+        ----------
+        defective : Scenes
+            None that will be tested.
+
+        Returns
+        -------
+        Weights
+            Not used where they are not ``better``; its text says which.
+
+        Raises
+        ------
+        MmdefectError
+            Before ``fit``, and for a fusion from a model: what good parts scored is not kept.
+        """
+        self._check_fitted()
+        self.weights_ = None
+        found = [self.predict(scene)["evidence"].values for scene in defective]
+        self.weights_ = weights_of(
+            self.sensors, self.good_evidence_, np.array(found), RULES[self.rule], self.seed
+        )
+        return self.weights_
 
     def add(self, scenes: Scenes) -> int:
         """Let every sensor's detector take further good parts in; the scales stay.
@@ -185,23 +219,25 @@ class Late:
         ------
         NotFittedError
             Before ``fit``.
+        SceneError
+            When the scene lacks a sensor that was learnt.
         """
-        prediction = self._scored(scene, without)
-        names = list(self.detectors_)
-        evidence = [
-            self.part_scales_[name].evidence(prediction["sensor_score"].sel(sensor=name))
-            for name in names
-        ]
-        maps = [
-            self.pixel_scales_[name].evidence(prediction["sensor_map"].sel(sensor=name))
-            for name in names
-        ]
-        prediction["evidence"] = ("sensor", np.array(evidence, dtype=np.float64))
-        prediction["evidence_map"] = (("sensor", "y", "x"), np.stack(maps))
-        registered = [name for name in registered_in(scene) if name in names]
-        prediction["anomaly_map"] = self.combine(prediction["evidence_map"].sel(sensor=registered))
-        prediction["image_score"] = self.combine(prediction["evidence"])
-        return prediction
+        return self._weighed(self._scored(scene, without))
+
+    def replaced(
+        self, prediction: xr.Dataset, own: Mapping[str, xr.Dataset], scene: xr.Dataset
+    ) -> xr.Dataset:
+        """Predict a scene as if the detectors of some sensors had said ``own``."""
+        changed = prediction.copy(deep=True)
+        for name, told in own.items():
+            pixels, score = self.positions_[name].rescored(told, apart_of(scene, name))
+            changed["sensor_map"].loc[{"sensor": name}] = pixels
+            changed["sensor_score"].loc[{"sensor": name}] = score
+        return self._weighed(changed)
+
+    def _weighed(self, prediction: xr.Dataset) -> xr.Dataset:
+        """Bring the sensors' scores to evidence, and combine it."""
+        return weighed(prediction, self.part_scales_, self.pixel_scales_, self.combine)
 
     def combine(self, evidence: xr.DataArray) -> xr.DataArray:
         """Combine evidence over sensors.
@@ -218,7 +254,11 @@ class Late:
         """
         if evidence.sizes["sensor"] == 0:
             return xr.full_like(evidence.sum("sensor"), np.nan)
-        return RULES[self.rule](evidence, self._correlation(evidence))
+        if self._weighs is not None and "y" not in evidence.dims:
+            return self._weighs.combined(evidence)
+        held = getattr(self, "correlation_", {}).get("pixels" if "y" in evidence.dims else "parts")
+        names = self.sensors if held is not None else evidence["sensor"].values.tolist()
+        return RULES[self.rule](evidence, labelled(held, names))
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
         """Give all detectors' states and the scales.
@@ -236,21 +276,15 @@ class Late:
             Before ``fit``.
         """
         self._check_fitted()
-        states = {name: made.state() for name, made in self.detectors_.items()}
-        tensors = {
-            f"{name}/{key}": array
-            for name, (held, _) in states.items()
-            for key, array in held.items()
-        }
-        for name, positions in self.positions_.items():
-            told = positions.state().items()
-            tensors |= {f"{_PLACES}:{name}/{key}": array for key, array in told}
+        tensors, detectors = packed(self.detectors_)
+        tensors |= packed_positions(self.positions_)
         settings = {name: getattr(self, name) for name in _SETTINGS}
         learnt = {
-            "detectors": {name: own for name, (_, own) in states.items()},
+            "detectors": detectors,
             "part_scales": {name: scale.state() for name, scale in self.part_scales_.items()},
             "pixel_scales": {name: scale.state() for name, scale in self.pixel_scales_.items()},
             "correlation": {kind: matrix.tolist() for kind, matrix in self.correlation_.items()},
+            "weights": self.weights_ and self.weights_.state(),
         }
         return tensors, {**settings, "sensors": list(self.detectors_), "learnt": learnt}
 
@@ -260,19 +294,19 @@ class Late:
         own = {name: value for name, value in settings.items() if name != "learnt"}
         learnt = settings["learnt"]
         fusion = cls(**own)
-        maker: Any = load("detectors", fusion.detector)
-        fusion.detectors_ = {}
-        for name in fusion.sensors:
-            held = learnt["detectors"][name]
-            fusion.detectors_[name] = maker.from_state(_below(tensors, name), held)
-        fusion.positions_ = {
-            name: Positions.from_state(_below(tensors, f"{_PLACES}:{name}"))
-            for name in fusion.sensors
-        }
+        held = {name: learnt["detectors"][name] for name in fusion.sensors}
+        fusion.detectors_ = detectors_of(fusion.detector, tensors, held)
+        fusion.positions_ = positions_of(tensors, fusion.sensors)
         fusion.part_scales_ = {k: Scale.from_state(v) for k, v in learnt["part_scales"].items()}
         fusion.pixel_scales_ = {k: Scale.from_state(v) for k, v in learnt["pixel_scales"].items()}
         fusion.correlation_ = {kind: np.array(rows) for kind, rows in learnt["correlation"].items()}
+        told = learnt.get("weights")
+        fusion.weights_ = Weights.from_state(told) if told else None
         return fusion
+
+    @property
+    def _weighs(self) -> Weights | None:
+        return self.weights_ if self.weights_ and self.weights_.better else None
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "detectors_"):
@@ -289,58 +323,28 @@ class Late:
         )
         return made
 
-    def _correlation(self, evidence: xr.DataArray) -> xr.DataArray:
-        """Give the correlation of parts' or pixels' evidences; none before ``fit``."""
-        held = getattr(self, "correlation_", None)
-        names = list(self.detectors_) if held else evidence["sensor"].values.tolist()
-        matrix = held["pixels" if "y" in evidence.dims else "parts"] if held else np.eye(len(names))
-        return xr.DataArray(matrix, {"sensor": names, "other": names}, ("sensor", "other"))
-
     def _fit_scales(self, scenes: Scenes) -> None:
         """Score training parts as strangers, and learn what good scores look like."""
-        step = -(-len(scenes) // _MOST_PARTS)
-        rng, count = np.random.default_rng(self.seed), -(-len(scenes) // step)
-        held = {name: HeldOut(count, rng, self.seed) for name in self.detectors_}
-        for index, scene in enumerate(track(scenes, len(scenes), "scoring held-out good parts")):
-            if index % step:
-                continue
-            fold = index % self.folds
-            for name, detector in self.detectors_.items():
-                held[name].add(detector.predict(scene, without=fold), apart_of(scene, name), fold)
-        for name in [name for name, parts in held.items() if parts.knows_nothing]:
-            held[name] = self._as_known(name, scenes)
+        held = held_out(self.detectors_, scenes, self.folds, self.seed)
         learnt = {name: parts.learnt(self.places) for name, parts in held.items()}
         self.positions_ = {name: told.positions for name, told in learnt.items()}
-        self.part_scales_, self.pixel_scales_, self.correlation_ = scales_of(
-            learnt, self.heavy_tails
-        )
-
-    def _as_known(self, name: str, scenes: Scenes) -> HeldOut:
-        """Score parts that all lie in one fold as known ones: they have no stranger's score.
-
-        The scale is then too strict, for which the verdict's own calibration makes up.
-        """
-        known = HeldOut(len(scenes), np.random.default_rng(self.seed), self.seed)
-        for scene in scenes:
-            known.add(self.detectors_[name].predict(scene), apart_of(scene, name), 0)
-        return known
+        scales = scales_of(learnt, self.heavy_tails)
+        self.part_scales_, self.pixel_scales_, self.correlation_ = scales
+        self.good_evidence_ = np.stack(
+            [self.part_scales_[name].evidence(told.parts) for name, told in learnt.items()], axis=1
+        ).astype(np.float64)
 
     def _scored(self, scene: xr.Dataset, without: int | None) -> xr.Dataset:
         """Let every detector score the scene, each timed, and hold it against its places."""
         self._check_fitted()
-        maps, scores, seconds = [], [], []
+        check_sensors(scene, self.sensors)
+        said: list[tuple[np.ndarray, float, float]] = []
         for name, detector in self.detectors_.items():
             started = time.perf_counter()
             own = detector.predict(scene, without=without)
             pixels, score = self.positions_[name].rescored(own, apart_of(scene, name))
-            seconds.append(time.perf_counter() - started)
-            maps.append(pixels)
-            scores.append(score)
-        prediction = new_prediction(scene, list(self.detectors_), np.stack(maps), np.array(scores))
-        prediction["seconds"] = ("sensor", np.array(seconds))
+            said.append((pixels, score, time.perf_counter() - started))
+        maps, scores, seconds = (np.array(column) for column in zip(*said, strict=True))
+        prediction = new_prediction(scene, list(self.detectors_), maps, scores)
+        prediction["seconds"] = ("sensor", seconds)
         return prediction
-
-
-def _below(tensors: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    """Give the arrays whose keys start with a name, without it."""
-    return {k.removeprefix(f"{name}/"): v for k, v in tensors.items() if k.startswith(f"{name}/")}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
+import mmdefect.panel  # noqa: F401 - gives datasets .mmdefect
 from mmdefect.alignment.placing import refined
 from mmdefect.boxes import with_boxes
 from mmdefect.captures import Capture

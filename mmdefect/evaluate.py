@@ -14,9 +14,11 @@ from mmdefect.captures import Refusal
 from mmdefect.cards import Card
 from mmdefect.dataset import Dataset
 from mmdefect.errors import CardError, MmdefectError
+from mmdefect.few import FewParts
 from mmdefect.learning import check_features
 from mmdefect.published import beside_ours, read_published
-from mmdefect.report import markdown_tables, mistake_rank, write_page
+from mmdefect.report import linked, markdown_tables, mistake_rank, write_page
+from mmdefect.report_pages import VIEWER, VIEWER_BYTES, write_pages
 from mmdefect.results import Row, header, write_json
 from mmdefect.settings import Settings
 from mmdefect.trial import Trial
@@ -35,6 +37,8 @@ def evaluate(
     categories: Sequence[str] = (),
     settings: Settings | None = None,
     cache: SceneCache | None = None,
+    few: Sequence[int] = (),
+    viewer_bytes: int = VIEWER_BYTES,
 ) -> Row:
     """Fit on good parts, judge the test parts, measure and report.
 
@@ -45,12 +49,16 @@ def evaluate(
     root : str or Path
         The folder of the captures; nothing is written there.
     out : str or Path
-        The folder for ``results.json``, ``results.md`` and ``report.html``.
+        The folder for ``results.json``, ``results.md``, ``report.html`` and ``viewer``.
     categories : sequence of str
         Use only these; all when empty.
     settings : Settings, optional
     cache : SceneCache, optional
         Where scenes are kept.
+    few : sequence of int
+        Numbers of good parts: the test parts are ranked once more after learning from so few.
+    viewer_bytes : int
+        Bytes of all captures' pages in the viewer, mistakes first; 0 for none.
 
     Returns
     -------
@@ -66,7 +74,7 @@ def evaluate(
     dataset = Dataset(card, root, sensors=settings.sensors or None, cache=cache)
     check_features(dataset, settings)
     chosen = _categories(dataset, categories)
-    folder = _out_folder(Path(out), dataset.root)
+    folder = out_folder(Path(out), dataset.root)
     told = {**asdict(settings), "sensors": list(settings.sensors)}
     results = header({**told, "card": dataset.card.name, "root": dataset.root.name})
     results["card"] = {
@@ -74,7 +82,7 @@ def evaluate(
     }
     work = Work(folder)
     try:
-        _run(dataset, chosen, settings, results, work, folder)
+        _run(dataset, chosen, settings, results, work, folder, few, viewer_bytes)
     except MmdefectError:
         work.remove()
         raise
@@ -91,15 +99,20 @@ def _run(
     results: Row,
     work: Work,
     folder: Path,
+    few: Sequence[int],
+    viewer_bytes: int,
 ) -> None:
     """Try every category, and write what came out."""
     failures: list[MmdefectError] = []
     pictures: dict[str, Path] = {}
+    packed: dict[str, Path] = {}
     for number, category in enumerate(chosen):
-        trial = Trial(dataset, category, settings, work, number)
+        trial = Trial(dataset, category, settings, work, number, viewer=viewer_bytes > 0)
         try:
             trial.into(results)
             pictures |= trial.pictures
+            results["few"] += FewParts(dataset, category, settings).rows(few) if few else []
+            packed |= trial.packed
         except MmdefectError as error:
             failures.append(error)
             dataset.refused.append(Refusal(category, "", "", str(error)))
@@ -108,7 +121,8 @@ def _run(
             write_json(folder / "results.json", results)
     if len(failures) == len(chosen):
         raise failures[0]
-    _write_report(results, folder, pictures)
+    addresses = write_pages(folder, results, packed, viewer_bytes)
+    _write_report(results, folder, pictures, addresses)
 
 
 def _categories(dataset: Dataset, wanted: Sequence[str]) -> list[str]:
@@ -121,9 +135,26 @@ def _categories(dataset: Dataset, wanted: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(wanted)) or dataset.categories
 
 
-def _out_folder(out: Path, root: Path) -> Path:
-    """Make the folder for results, never inside the data set."""
-    if out.resolve().is_relative_to(root.resolve()):
+def out_folder(out: Path, root: Path) -> Path:
+    """Make the folder for results, never inside the data set.
+
+    Parameters
+    ----------
+    out, root : Path
+        The folder to be, and that of the captures.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    CardError
+        When it lies inside the data set, or cannot be made.
+    """
+    pages = (out / VIEWER).resolve()
+    inside = any(place.is_relative_to(root.resolve()) for place in (out.resolve(), pages))
+    if inside or root.resolve().is_relative_to(pages):
         raise CardError(
             f"results would be written into the data set ({out}); give --out a folder elsewhere"
         )
@@ -140,7 +171,9 @@ def _tell(results: Row, dataset: Dataset) -> None:
     results["notes"] = list(dict.fromkeys(dataset.notes))
 
 
-def _write_report(results: Row, folder: Path, pictures: Mapping[str, Path]) -> None:
+def _write_report(
+    results: Row, folder: Path, pictures: Mapping[str, Path], addresses: Mapping[str, str]
+) -> None:
     """Write the JSON, the Markdown and the page, mistakes first."""
     published = read_published(results["card"]["name"])
     results["published"] = beside_ours(published, results["rows"], results["manifest"])
@@ -151,7 +184,13 @@ def _write_report(results: Row, folder: Path, pictures: Mapping[str, Path]) -> N
             f"the report pictures {len(shown)} of {len(ordered)} captures, mistakes first; "
             "results.json lists all"
         )
-    fragments = (pictures[record["capture"]].read_text(encoding="utf-8") for record in shown)
+    fragments = (_fragment(record["capture"], pictures, addresses) for record in shown)
     write_page(folder / "report.html", results, fragments)
     (folder / "results.md").write_text(markdown_tables(results), encoding="utf-8")
     write_json(folder / "results.json", results)
+
+
+def _fragment(capture: str, pictures: Mapping[str, Path], addresses: Mapping[str, str]) -> str:
+    """Read a capture's part of the report; let it lead to its page of the viewer."""
+    fragment = pictures[capture].read_text(encoding="utf-8")
+    return linked(fragment, addresses[capture]) if capture in addresses else fragment

@@ -56,15 +56,31 @@ def fit(
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ModelError(f"'{out}' is there already; name a new folder for the model")
-    learning = Learning(dataset, _category(dataset, category), settings)
+    learning = Learning(dataset, one_category(dataset, category), settings)
     inspection = learning.inspection()
     learning.note_calibration(inspection)
     inspection.save(out, learning.told())
     return inspection, dataset
 
 
-def _category(dataset: Dataset, wanted: str) -> str:
-    """Choose the kind of part: a model knows one."""
+def one_category(dataset: Dataset, wanted: str) -> str:
+    """Choose the kind of part: a model knows one.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    wanted : str
+        May be empty where there is only one.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    CardError
+        When there is none of that name, or several to choose from.
+    """
     if not wanted and len(dataset.categories) > 1:
         raise CardError(
             f"there are {len(dataset.categories)} kinds of part, and a model knows one; choose "

@@ -3,8 +3,10 @@
 ``evaluate`` and ``fit`` share this, so that a model judges as its evaluation said it would.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -61,12 +63,23 @@ class Learning:
         return any(c.label == "good" for c in (*self.fit_parts, *self.calibration_parts))
 
     @property
+    def learnt_parts(self) -> list[Capture]:
+        """All captures that anything was learnt from."""
+        weighing = self.defective_parts if self.settings.learn_weights else []
+        return [*self.fit_parts, *self.calibration_parts, *weighing]
+
+    @property
     def feature_names(self) -> dict[str, str]:
         """Every sensor's features in full, with a hash of their weights."""
         return {name: extractor(spec).name for name, spec in self.features.items()}
 
-    def inspection(self) -> Inspection:
+    def inspection(self, options: Mapping[str, Any] | None = None) -> Inspection:
         """Fit and calibrate.
+
+        Parameters
+        ----------
+        options : mapping, optional
+            What the fusion is told besides the settings.
 
         Returns
         -------
@@ -78,11 +91,36 @@ class Learning:
             features=self.features,
             bank_bytes=self.settings.bank_bytes,
             seed=self.settings.seed,
+            **(options or {}),
         )
         inspection = Inspection(fusion, self.settings.false_alarm, self.zones)
         scenes = self.dataset.scenes
-        inspection.fit(scenes(self.fit_parts), scenes(self.calibration_parts))
+        weighing = scenes(self.defective_parts) if self.settings.learn_weights else None
+        inspection.fit(scenes(self.fit_parts), scenes(self.calibration_parts), weighing)
+        if inspection.weighing_:
+            self.note(inspection.weighing_)
         return inspection
+
+    def test_parts(self) -> list[Capture]:
+        """Choose which captures are tested: no copy of what is learnt from.
+
+        Returns
+        -------
+        list of Capture
+
+        Raises
+        ------
+        CardError
+            When there is none.
+        """
+        test = self.dataset.captures(self.category, "test")
+        test = self.dataset.without_copies(test, self.learnt_parts)
+        if not test:
+            raise CardError(
+                f"{self.category!r} has no part to test; kinds of good parts are "
+                f"{', '.join(self.dataset.card.good)}, splits are {self.splits()}"
+            )
+        return test
 
     def told(self) -> dict[str, object]:
         """Give the settings as JSON holds them."""
@@ -127,9 +165,14 @@ class Learning:
         good, extra_good = (
             [c for c in group if self.dataset.teaches(c)] for group in (train, extra)
         )
+        self.defective_parts = [c for c in (*train, *extra) if c.label == "defect"]
+        self.defective_parts = [c for c in self.defective_parts if not self.dataset.teaches(c)]
         unused = len(train) + len(extra) - len(good) - len(extra_good)
-        if unused:
-            self.note(f"{unused} defective captures outside the test split are not learnt from")
+        if unused and not self.settings.learn_weights:
+            self.note(
+                f"{unused} defective captures outside the test split are not learnt from; "
+                "learn_weights weighs the sensors by them"
+            )
         rate = self.settings.false_alarm * self.zones.smallest_share
         fit, calibrate = divide(good, extra_good, rate, self.settings.seed)
         if not fit:

@@ -4,7 +4,7 @@ The bar goes to standard error and only to a terminal, so that logs and pipes st
 library user is not surprised; the command line switches it on, a notebook may.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
@@ -58,6 +58,40 @@ def track(steps: Iterable[T], total: int | None = None, what: str = "working") -
         yield from rich_track(steps, what, total=total, console=console, transient=True)
     else:
         yield from steps
+
+
+def track_told(steps: Iterable[T], total: int, told: Callable[[], str]) -> Iterator[T]:
+    """Iterate with a bar whose text changes as the work goes on.
+
+    Parameters
+    ----------
+    steps : iterable
+        The work.
+    total : int
+        The number of steps.
+    told : callable
+        Says what is being done, and how it goes; asked after every step.
+
+    Yields
+    ------
+    object
+        The steps, unchanged.
+    """
+    if not _shown.get():
+        yield from steps
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield from steps
+        return
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task(told(), total=total)
+        for step in steps:
+            yield step
+            bar.update(task, advance=1, description=told())
 
 
 def say(text: str) -> None:

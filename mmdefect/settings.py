@@ -22,6 +22,9 @@ class Settings:
     bank_bytes : int
         Bytes that all detectors may hold while fitting.
     seed : int
+    learn_weights : bool
+        Weigh the sensors by labelled defective captures outside the test split, where held-out
+        ones show that it is better.
     """
 
     sensors: tuple[str, ...] = ()
@@ -31,3 +34,4 @@ class Settings:
     false_alarm: float = 0.05
     bank_bytes: int = 512 << 20
     seed: int = 0
+    learn_weights: bool = False

@@ -5,7 +5,7 @@ verdicts. They go to two files per category in the work folder and are mapped on
 time: pages of a mapping that stays open count as memory held.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -87,8 +87,27 @@ class MapSpill:
         -------
         SpillView
         """
+        return self.joined([name], indices, lambda maps: maps[0])
+
+    def joined(
+        self, names: Sequence[str], indices: Sequence[int], join: Callable[[np.ndarray], np.ndarray]
+    ) -> "SpillView":
+        """Give several maps of chosen captures as one, leaving out those of unknown truth.
+
+        Parameters
+        ----------
+        names : sequence of str
+        indices : sequence of int
+        join : callable
+            Makes one map (y, x) of those named (map, y, x).
+
+        Returns
+        -------
+        SpillView
+        """
         known = [index for index in indices if index in self._known]
-        return SpillView(self._maps, self._truth, self.names.index(name), known, self._own)
+        columns = [self.names.index(name) for name in names]
+        return SpillView(self._maps, self._truth, columns, known, self._own, join)
 
 
 class SpillView:
@@ -98,13 +117,15 @@ class SpillView:
         self,
         maps: Path,
         truth: Path,
-        column: int,
+        columns: Sequence[int],
         indices: Sequence[int],
         own: Mapping[int, tuple[int, int]],
+        join: Callable[[np.ndarray], np.ndarray],
     ) -> None:
         self._maps = maps
         self._truth = truth
-        self._column = column
+        self._columns = list(columns)
+        self._join = join
         self._indices = list(indices)
         self._own = own
 
@@ -116,6 +137,6 @@ class SpillView:
         """Go through map (y, x) and truth (y, x), bool."""
         for index in self._indices:
             height, width = self._own.get(index, (None, None))
-            score_map = np.load(self._maps, mmap_mode="r")[index, self._column, :height, :width]
+            maps = np.load(self._maps, mmap_mode="r")[index, self._columns, :height, :width]
             truth = np.load(self._truth, mmap_mode="r")[index, :height, :width]
-            yield np.array(score_map), np.array(truth)
+            yield self._join(np.array(maps)), np.array(truth)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+import mmdefect.panel  # noqa: F401 - gives datasets .mmdefect
 from mmdefect.errors import SceneError
 from mmdefect.frames import naming
 from mmdefect.hdf5 import check_hdf5

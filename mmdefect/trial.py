@@ -16,7 +16,6 @@ from mmdefect.cache import card_key
 from mmdefect.captures import Capture, Refusal
 from mmdefect.contracts import Explainer
 from mmdefect.dataset import Dataset
-from mmdefect.errors import CardError
 from mmdefect.inspection import Inspection
 from mmdefect.learning import Learning
 from mmdefect.marked import add_box_numbers, drop_part_numbers, highest_pixels, refer_all
@@ -28,6 +27,7 @@ from mmdefect.results import Row, rows_of_category
 from mmdefect.scene import registered_in
 from mmdefect.settings import Settings
 from mmdefect.spill import MapSpill
+from mmdefect.viewer import good_scores, pack_capture
 from mmdefect.work import CategoryWork, Work
 
 
@@ -43,23 +43,35 @@ class Trial:
         Where unfinished work is kept.
     number : int
         The category's place in the evaluation.
+    viewer : bool
+        Whether captures are packed for the viewer.
 
     Attributes
     ----------
     pictures : dict of str to Path
         The report's fragment of every judged capture.
+    packed : dict of str to Path
+        What the viewer shows of every judged capture.
     """
 
     def __init__(
-        self, dataset: Dataset, category: str, settings: Settings, work: Work, number: int = 0
+        self,
+        dataset: Dataset,
+        category: str,
+        settings: Settings,
+        work: Work,
+        number: int = 0,
+        viewer: bool = True,
     ) -> None:
         self.dataset = dataset
         self.category = category
         self.settings = settings
         self.work = work
         self.number = number
+        self.viewer = viewer
         self.explainer: Explainer = load("explain", "shapley")()
         self.pictures: dict[str, Path] = {}
+        self.packed: dict[str, Path] = {}
 
     def into(self, results: Row) -> None:
         """Run, and add everything to the results.
@@ -76,10 +88,11 @@ class Trial:
         """
         learning = Learning(self.dataset, self.category, self.settings)
         fit, calibrate = learning.fit_parts, learning.calibration_parts
-        test = self._test(learning)
+        test = learning.test_parts()
         features = learning.feature_names
-        manifest = self.dataset.manifest([*fit, *calibrate, *test])
-        sides = [[_told(capture) for capture in side] for side in (fit, calibrate, test)]
+        learnt = learning.learnt_parts
+        manifest = self.dataset.manifest([*learnt, *test])
+        sides = [[capture_told(capture) for capture in side] for side in (learnt, calibrate, test)]
         shaping = [learning.told(), features, card_key(self.dataset.card), manifest, sides]
         work = self.work.category(self.number, self.category, shaping)
         self.inspection = self._fitted(learning, work)
@@ -127,18 +140,6 @@ class Trial:
             seed=self.settings.seed,
         )
 
-    def _test(self, learning: Learning) -> list[Capture]:
-        """Choose which captures are tested."""
-        test = self.dataset.captures(self.category, "test")
-        learnt = [*learning.fit_parts, *learning.calibration_parts]
-        test = self.dataset.without_copies(test, learnt)
-        if not test:
-            raise CardError(
-                f"{self.category!r} has no part to test; kinds of good parts are "
-                f"{', '.join(self.dataset.card.good)}, splits are {learning.splits()}"
-            )
-        return test
-
     def _fitted(self, learning: Learning, work: CategoryWork) -> Inspection:
         """Fit, or load what was fitted before."""
         told = work.fitted()
@@ -160,7 +161,7 @@ class Trial:
         size = self.dataset.grid_size(self.category)
         lines = list(work.lines)
         known = [n for n, line in enumerate(lines) if line["truth"]] if lines else None
-        own = {n: _size(line["own_size"]) for n, line in enumerate(lines) if line["own_size"]}
+        own = {n: size_told(line["own_size"]) for n, line in enumerate(lines) if line["own_size"]}
         spill = MapSpill(work.folder, len(test), names, size, known, own)
         for line in lines:
             self.dataset.refused += [Refusal(*row) for row in line["refused"]]
@@ -173,6 +174,8 @@ class Trial:
             line["record"]["capture"]: _picture_path(work.folder, index)
             for index, line in enumerate(lines)
         }
+        packed = {name: path.with_suffix(".packed") for name, path in self.pictures.items()}
+        self.packed = {name: path for name, path in packed.items() if path.is_file()}
         unknown = sum(not line["truth"] for line in lines)
         if unknown:
             learning.note(
@@ -227,24 +230,47 @@ class Trial:
 
     def _picture(self, scene: xr.Dataset, prediction: xr.Dataset, record: Row, path: Path) -> None:
         """Put a capture's part of the report on disk."""
-        shares = self.explainer.attribute(self.inspection.fusion, prediction)
+        shares = self.explainer.attribute(self.inspection.fusion, prediction, scene)
         for name, share in zip(
             shares["sensor"].values, shares["attribution"].values.tolist(), strict=True
         ):
             record["sensors"][str(name)]["attribution"] = plain(share)
         pictured = prediction.assign(attribution=shares["attribution"])
         path.write_text(capture_card(scene, pictured, record), encoding="utf-8")
+        if self.viewer:
+            mapped = pictured.assign(attribution_map=shares["attribution_map"])
+            good = good_scores(self.inspection, prediction)
+            pack_capture(scene, mapped, record, good).write(path.with_suffix(".packed"))
 
 
 def _picture_path(folder: Path, index: int) -> Path:
     return folder / f"{index:06d}.html"
 
 
-def _size(told: list[int]) -> tuple[int, int]:
-    """Give a height and width that JSON made a list."""
+def size_told(told: list[int]) -> tuple[int, int]:
+    """Give a height and width that JSON made a list.
+
+    Parameters
+    ----------
+    told : list of int
+
+    Returns
+    -------
+    (int, int)
+    """
     return told[0], told[1]
 
 
-def _told(capture: Capture) -> list[object]:
-    """Tell what a capture is taken for, which the content of its files does not say."""
+def capture_told(capture: Capture) -> list[object]:
+    """Tell what a capture is taken for, which the content of its files does not say.
+
+    Parameters
+    ----------
+    capture : Capture
+
+    Returns
+    -------
+    list
+        For JSON.
+    """
     return [capture.id, capture.label, capture.boxes]

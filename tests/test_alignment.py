@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from mmdefect.alignment import Warp, refine
+from mmdefect.alignment import Alignment, Trust, Warp, refine, together
 from mmdefect.alignment.climb import EdgeMeasure, climb, gathered
 from mmdefect.alignment.edges import edges_of, picture_of
 from mmdefect.alignment.information import BINS, InformationMeasure, information
 from mmdefect.alignment.refine import lowered, pyramid
-from mmdefect.alignment.warps import MODELS, corners_of, pixels_of, sampled, slopes
+from mmdefect.alignment.warps import MODELS, corners_of, frame_of, pixels_of, sampled, slopes
 from mmdefect.errors import RegistrationError
 
 SIZE = (160, 192)
@@ -209,3 +209,39 @@ def test_what_cannot_be_aligned_is_said():
 def test_the_coarsest_pictures_keep_something_to_see():
     levels = pyramid(picture_of(part()), picture_of(part()))
     assert [one.size for one, _ in levels] == [(160, 192), (80, 96), (40, 48)]
+
+
+def test_a_rigid_warp_keeps_lengths_and_a_similarity_shapes():
+    corners = corners_of(SIZE)
+    sides = np.linalg.norm(corners[1:] - corners[0], axis=1)
+    for told, growth in (([3, -2, 40], 1.0), ([3, -2, 0, 25], 1 + 25 / frame_of(SIZE)[0])):
+        moved = Warp.of(np.array(told), SIZE).at(corners)
+        found = np.linalg.norm(moved[1:] - moved[0], axis=1)
+        np.testing.assert_allclose(found, growth * sides, rtol=1e-9)
+    right, down = Warp.of(np.array([0, 0, 5.0]), SIZE).at(corners[1]) - corners[1]
+    assert min(right, down) > 0
+
+
+def estimate(right: float, down: float = 0.0, refusal: str = "") -> Alignment:
+    return Alignment(Warp.shift(right, down), Trust(0.5, 0.1, 0.1, 0.0, 0.0, refusal))
+
+
+def test_several_captures_say_where_the_warp_is_and_how_sure_it_is():
+    rng = np.random.default_rng(1)
+    every = [estimate(*rng.normal([2, -1], 0.2)) for _ in range(400)]
+    found = together([*every, estimate(9), estimate(2, refusal="no")], SIZE)
+    assert found.trusted
+    np.testing.assert_allclose(found.warp.matrix[:2, 2], [2, -1], atol=0.05)
+    assert found.trust.predicted == pytest.approx(0.2 * np.sqrt(2 / 400), rel=0.1)
+    assert found.trust.agreement < 0.1
+    assert together(every[:1], SIZE) is every[0]
+
+
+def test_several_captures_that_contradict_each_other_are_refused():
+    torn = [estimate(right) for right in (0, 4, 8, 12, 16, 20, 24)]
+    assert "parts of the picture" not in together([estimate(1)] * 3, SIZE).trust.refusal
+    assert not together(torn, SIZE).trusted
+    told = together([estimate(1), estimate(1, refusal="no"), estimate(1, refusal="no")], SIZE)
+    assert told.trust.refusal == "only 1 of 3 captures can be aligned and agree"
+    with pytest.raises(RegistrationError, match="no capture was given"):
+        together([], SIZE)

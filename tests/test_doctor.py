@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,9 @@ from mmdefect.cli import app
 from mmdefect.doctor import DOUBTFUL, GOOD_TO_KNOW, WRONG, Examination, examine
 from mmdefect.doctor.copies import same
 from mmdefect.doctor.drift import holm, trend
-from mmdefect.doctor.findings import Seen
+from mmdefect.doctor.findings import CHECKS, Seen
 from mmdefect.doctor.registered import RegistrationCheck
+from mmdefect.errors import CardError
 from mmdefect.miniature import write_miniature
 
 OWN = (
@@ -293,6 +295,28 @@ def test_the_command_tells_the_gravest_first_and_how_it_ends(healthy) -> None:
     assert told["findings"][0]["check"] == "copies"
     assert told["counts"]["wrong"] == 1
     assert not told["fit_for_training"]
+
+
+def test_checks_that_are_left_out_do_not_look_and_are_named(healthy, monkeypatch) -> None:
+    card, root = healthy
+    shutil.copy(root / "train/good/rgb/001.png", root / "test/good/rgb/002.png")
+    for check in ("BumpCheck", "CopiesCheck"):
+        monkeypatch.setattr(import_module("mmdefect.doctor.examine"), check, None)
+    run = CliRunner().invoke(app, ["doctor", str(card), str(root), "--skip", "copies,bump,invalid"])
+    assert run.exit_code == 0
+    assert run.output.rstrip().endswith("not looked at: invalid, bump, copies")
+    found = examine(card, root, skip=["copies", "bump", "split"])
+    assert {f.check for f in found.findings}.isdisjoint({"copies", "bump", "split"})
+    assert found.as_json()["skipped"] == ["split", "bump", "copies"]
+    with pytest.raises(CardError, match="no check named 'bumps'; there are: split, series"):
+        examine(card, root, skip=["bumps"])
+
+
+def test_every_check_of_the_table_can_be_left_out() -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs/doctor.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `") and line.count("|") == 6]
+    told = [row.split("`")[1] for row in rows]
+    assert sorted(told) == sorted(CHECKS)
 
 
 @pytest.mark.parametrize("name", ["mvtec3d", "gdxray", "crack_rgbdt", "real3d_ad"])

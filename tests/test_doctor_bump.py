@@ -104,6 +104,12 @@ def test_known_captures_register_another_part_of_the_kind():
     assert away[10:-10, 10:-10].mean() < 0.2
     with pytest.raises(RegistrationError, match="two at least were promised"):
         KnownPairs(pairs[:1])
+    close = KnownPairs(pairs, part="similarity")
+    shared = [frames(number, (2.5, -1.5)) for number in (9, 10, 11)]
+    one = close.refine_together([(seen["rgb"].values, seen["infrared"].values) for seen in shared])
+    assert one.trusted, one.trust
+    away = one.warp.apart(Warp.shift(-2.5, 1.5), pixels_of(SIZE))
+    assert away[10:-10, 10:-10].mean() < 0.3
 
 
 def test_large_frames_are_halved_and_a_scanners_holes_bridged():

@@ -57,6 +57,7 @@ def uninterrupted(plates, tmp_path_factory) -> str:
         "report.html",
         "results.json",
         "results.md",
+        "viewer",
     ]
     return told(out)
 

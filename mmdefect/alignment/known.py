@@ -7,9 +7,10 @@ ends. One sensor sees two parts of a kind alike, though. So each sensor's frame 
 
     new fixed frame → known fixed frame → known moving frame → new moving frame
 
-A part that lies otherwise moves in both frames and drops out. Known captures are averaged part on
-part, so that noise and what every part has otherwise fade; every second one goes into a second
-mean, and the estimates by both must agree.
+A part that lies otherwise moves in both frames and drops out. It cannot do so in many ways, so the
+fixed frame's part of the chain has few numbers, and hardly adds to the error. Known captures are
+averaged part on part, so that noise and what every part has otherwise fade; every second one goes
+into a second mean, and the estimates by both must agree.
 """
 
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from mmdefect.alignment.climb import brought
 from mmdefect.alignment.edges import Picture, picture_of
 from mmdefect.alignment.refine import REACH, Alignment, descended, pyramid
+from mmdefect.alignment.several import together
 from mmdefect.alignment.trust import (
     LIMITS,
     Limits,
@@ -35,6 +37,8 @@ from mmdefect.alignment.warps import Warp
 from mmdefect.errors import RegistrationError
 
 Floats = NDArray[np.floating[Any]]
+
+_FEW = ("shift", "rigid", "similarity")
 
 
 @dataclass(frozen=True)
@@ -115,8 +119,12 @@ class KnownPairs:
     ----------
     pairs : sequence of KnownPair
         Two at least, of one kind of part; more make it more exact.
-    model : {"shift", "affine", "homography"}
-        How a frame may differ from a known one.
+    model : {"shift", "rigid", "similarity", "affine", "homography"}
+        How the warp may differ from the known ones.
+    part : {"shift", "rigid", "similarity", "affine", "homography"}, optional
+        How the fixed sensor may see a part otherwise than it saw the known ones: ``rigid`` when
+        parts are laid down anew before a sensor that looks straight at them. As ``model`` when
+        left out.
     limits : Limits
 
     Raises
@@ -126,15 +134,22 @@ class KnownPairs:
     """
 
     def __init__(
-        self, pairs: Sequence[KnownPair], *, model: str = "affine", limits: Limits = LIMITS
+        self,
+        pairs: Sequence[KnownPair],
+        *,
+        model: str = "affine",
+        part: str | None = None,
+        limits: Limits = LIMITS,
     ) -> None:
         if len(pairs) < 2:
             raise RegistrationError(
                 f"{len(pairs)} known captures were given, but two at least were promised: one "
                 "alone cannot be checked"
             )
-        self.pairs = [averaged(pairs[::2]), averaged(pairs[1::2])]
         self.model = model
+        self.part = part or model
+        placed = self.part if self.part in _FEW else "affine"
+        self.pairs = [averaged(pairs[::2], placed), averaged(pairs[1::2], placed)]
         self.limits = limits
 
     def refine(self, fixed: Floats, moving: Floats) -> Alignment:
@@ -151,9 +166,26 @@ class KnownPairs:
         """
         return self.joined(self.fixed_on_known(fixed), self.moving_on_known(moving))
 
+    def refine_together(self, captures: Sequence[tuple[Floats, Floats]]) -> Alignment:
+        """Find the one warp that several captures of a rig share.
+
+        Parameters
+        ----------
+        captures : sequence of (array (y, x), array (y, x))
+            Fixed and moving frame of each.
+
+        Returns
+        -------
+        Alignment
+            See ``together``.
+        """
+        found = [self.refine(fixed, moving) for fixed, moving in captures]
+        size = captures[0][0].shape if captures else (1, 1)
+        return together(found, (size[0], size[1]), self.limits)
+
     def fixed_on_known(self, frame: Floats) -> list[Followed]:
         """Align the fixed sensor's frame to both means."""
-        return [follow(pair.pictures[0], frame, model=self.model) for pair in self.pairs]
+        return [follow(pair.pictures[0], frame, model=self.part) for pair in self.pairs]
 
     def moving_on_known(self, frame: Floats) -> list[Followed]:
         """Align the moving sensor's frame to both means."""
@@ -190,13 +222,15 @@ class KnownPairs:
         )
 
 
-def averaged(pairs: Sequence[KnownPair]) -> KnownPair:
+def averaged(pairs: Sequence[KnownPair], part: str = "affine") -> KnownPair:
     """Average known captures, part on part.
 
     Parameters
     ----------
     pairs : sequence of KnownPair
         One at least; the mean lies as the first does.
+    part : {"shift", "rigid", "similarity", "affine"}
+        How parts may lie otherwise before the fixed sensor.
 
     Returns
     -------
@@ -205,16 +239,16 @@ def averaged(pairs: Sequence[KnownPair]) -> KnownPair:
     first = pairs[0]
     sums = [_Sum(picture) for picture in first.pictures]
     for pair in pairs[1:]:
-        moved = _moved(first, pair)
+        moved = _moved(first, pair, part)
         sums[0].add(brought(pair.pictures[0], moved, sums[0].size))
         there = pair.warp @ moved @ first.warp.inverse()
         sums[1].add(brought(pair.pictures[1], there, sums[1].size))
     return KnownPair(sums[0].mean(), sums[1].mean(), first.warp)
 
 
-def _moved(first: KnownPair, pair: KnownPair) -> Warp:
+def _moved(first: KnownPair, pair: KnownPair, part: str) -> Warp:
     """Tell where the first capture's fixed pixels lie in another, by both its frames."""
-    here = follow(first.pictures[0], pair.fixed)
+    here = follow(first.pictures[0], pair.fixed, model=part)
     there = follow(first.pictures[1], pair.moving)
     carried = pair.warp.inverse() @ there.warp @ first.warp
     share = here.predicted**2 / (here.predicted**2 + there.predicted**2)

@@ -64,7 +64,7 @@ def refine(
         The reference's frame, NaN where blind, in any unit.
     moving : float array (y, x)
         The other's, of any size; of one field of view unless ``start`` says otherwise.
-    model : {"shift", "affine", "homography"}
+    model : {"shift", "rigid", "similarity", "affine", "homography"}
         What is estimated.
     start : Warp, optional
         From the fixed frame's pixels to about the moving one's.
@@ -146,7 +146,7 @@ def descended(
     """
     top = len(levels) - 1
     fixed, moving = levels[top]
-    middle = "shift" if model == "shift" else "affine"
+    middle = "affine" if model == "homography" else model
     floor = WITHIN if within else BETWEEN
     measure = EdgeMeasure(fixed, moving, floor=floor)
     first = middle if min(fixed.size) >= _LEAST_AFFINE else "shift"

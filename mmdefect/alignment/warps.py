@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mmdefect.errors import RegistrationError
 
-MODELS = {"shift": 2, "affine": 6, "homography": 8}
+MODELS = {"shift": 2, "rigid": 3, "similarity": 4, "affine": 6, "homography": 8}
 
 Floats = NDArray[np.floating[Any]]
 
@@ -79,14 +79,16 @@ class Warp:
 
     @classmethod
     def of(cls, numbers: Floats, size: tuple[int, int]) -> "Warp":
-        """Make a warp of two (shift), six (affine) or eight (homography) numbers.
+        """Make a warp of as many numbers as ``MODELS`` says.
 
         Parameters
         ----------
-        numbers : array (2,), (6,) or (8,), px
-            Displacements: shift right and down; growth of the rightward displacement to the right
-            and downwards, the same of the downward one; bend to the right and downwards. All but
-            the shift are told at the rim, half a diagonal from the centre.
+        numbers : array (number,), px
+            Displacements. Shift right and down; then of a rigid warp and a similarity turn
+            (clockwise in the picture) and growth; of the others growth of the rightward
+            displacement to the right and downwards, the same of the downward one; bend to the
+            right and downwards. All but the shift are told at the rim, half a diagonal from the
+            centre.
         size : (int, int)
             Height and width of the grid.
 
@@ -94,10 +96,13 @@ class Warp:
         -------
         Warp
         """
-        full = np.zeros(8)
-        full[: len(numbers)] = numbers
         reach, centred = frame_of(size)
-        right, down, *rest = (float(number) / reach for number in full)
+        right, down, *rest = (float(number) / reach for number in numbers)
+        if len(rest) in (1, 2):
+            turn, growth = [*rest, 0.0][:2]
+            across, beside = np.cos(turn) + growth - 1, np.sin(turn)
+            rest = [across, -beside, beside, across]
+        rest += [0.0] * (6 - len(rest))
         inner = np.array(
             [[1 + rest[0], rest[1], right], [rest[2], 1 + rest[3], down], [*rest[4:], 1]]
         )
@@ -171,7 +176,7 @@ def slopes(size: tuple[int, int], model: str) -> NDArray[np.float64]:
     Parameters
     ----------
     size : (int, int)
-    model : {"shift", "affine", "homography"}
+    model : {"shift", "rigid", "similarity", "affine", "homography"}
 
     Returns
     -------
@@ -184,6 +189,8 @@ def slopes(size: tuple[int, int], model: str) -> NDArray[np.float64]:
     zero, one = np.zeros_like(x), np.ones_like(x)
     rows = [(one, zero), (zero, one), (x, zero), (y, zero), (zero, x), (zero, y)]
     rows += [(-x * x, -x * y), (-x * y, -y * y)]
+    if model in ("rigid", "similarity"):
+        rows[2:] = [(-y, x), (x, y)]
     return np.array(rows[: MODELS[model]])
 
 

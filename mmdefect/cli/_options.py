@@ -33,6 +33,14 @@ FalseAlarm = Annotated[
 BankBytes = Annotated[
     int, typer.Option(min=1 << 20, help="Bytes the detectors may hold while fitting.")
 ]
+LearnWeights = Annotated[
+    bool,
+    typer.Option(
+        "--learn-weights",
+        help="Weigh the sensors by labelled defective captures outside the test split, where "
+        "held-out ones show that it is better.",
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Of every random step.")]
 Cache = Annotated[
     Path | None,
@@ -71,6 +79,7 @@ def settings_of(
     false_alarm: float,
     bank_bytes: int,
     seed: int,
+    learn_weights: bool = False,
 ) -> "Settings":
     """Make the settings that the shared flags ask for.
 
@@ -96,7 +105,24 @@ def settings_of(
         false_alarm=false_alarm,
         bank_bytes=bank_bytes,
         seed=seed,
+        learn_weights=learn_weights,
     )
+
+
+def counts_of(text: str) -> tuple[int, ...]:
+    """Read numbers of good parts, separated by commas.
+
+    Raises
+    ------
+    BadParameter
+    """
+    words = [word for word in text.replace(" ", "").split(",") if word]
+    if not all(word.isdecimal() and int(word) for word in words):
+        raise typer.BadParameter(
+            f"{text!r} was given; whole numbers from 1 were promised, e.g. 1,2,4,8,16",
+            param_hint="--few",
+        )
+    return tuple(int(word) for word in words)
 
 
 def cache_of(folder: Path | None, most_bytes: int) -> "SceneCache | None":

@@ -27,6 +27,10 @@ def command(
     sensors: Annotated[
         str, typer.Option(help="Look at these only, separated by commas, e.g. rgb,points.")
     ] = "",
+    skip: Annotated[
+        str,
+        typer.Option(help="Leave these checks out, separated by commas, e.g. bump,copies."),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Look at a data set and say what would make training wrong.
@@ -42,6 +46,7 @@ def command(
             root,
             categories=category or (),
             sensors=[name for name in sensors.split(",") if name],
+            skip=[name for name in skip.split(",") if name],
         )
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=1, allow_nan=False))
@@ -68,6 +73,8 @@ def _tell(found: "Examination") -> None:
         _tell_one(console, finding)
     counts = found.as_json()["counts"]
     console.print("\n" + ", ".join(f"{count} {severity}" for severity, count in counts.items()))
+    if found.skipped:
+        console.print(f"not looked at: {', '.join(found.skipped)}")
 
 
 def _numbers(numbers: dict[str, float | str | int]) -> str:

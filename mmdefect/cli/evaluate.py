@@ -22,8 +22,19 @@ def command(
     false_alarm: options.FalseAlarm = 0.05,
     bank_bytes: options.BankBytes = 512 << 20,
     seed: options.Seed = 0,
+    learn_weights: options.LearnWeights = False,
+    few: Annotated[
+        str,
+        typer.Option(
+            help="Also rank the test parts after learning from so few good parts, e.g. 1,2,4,8,16."
+        ),
+    ] = "",
     cache: options.Cache = None,
     cache_bytes: options.CacheBytes = options.CACHE_BYTES,
+    viewer_bytes: Annotated[
+        int,
+        typer.Option(min=0, help="Bytes of the viewer's pages, mistakes first; 0 for none."),
+    ] = 256 << 20,
     out: Annotated[
         Path, typer.Option(help="The folder for the results; a run that was killed goes on here.")
     ] = Path("mmdefect-results"),
@@ -35,11 +46,20 @@ def command(
     from mmdefect.report import console_table
 
     settings = options.settings_of(
-        card, sensors, features, detector, fusion, false_alarm, bank_bytes, seed
+        card, sensors, features, detector, fusion, false_alarm, bank_bytes, seed, learn_weights
     )
     scenes = options.cache_of(cache, cache_bytes)
     with progress_shown():
-        results = run(card, root, out, categories=category or (), settings=settings, cache=scenes)
+        results = run(
+            card,
+            root,
+            out,
+            categories=category or (),
+            settings=settings,
+            cache=scenes,
+            few=options.counts_of(few),
+            viewer_bytes=viewer_bytes,
+        )
     out_console().print(console_table(results))
     tell(results["notes"], results["refused"])
     typer.echo(f"report:  {out / 'report.html'}")

@@ -23,6 +23,7 @@ def command(
     false_alarm: options.FalseAlarm = 0.05,
     bank_bytes: options.BankBytes = 512 << 20,
     seed: options.Seed = 0,
+    learn_weights: options.LearnWeights = False,
     cache: options.Cache = None,
     cache_bytes: options.CacheBytes = options.CACHE_BYTES,
 ) -> None:
@@ -32,7 +33,7 @@ def command(
     from mmdefect.progress import progress_shown
 
     settings = options.settings_of(
-        card, sensors, features, detector, fusion, false_alarm, bank_bytes, seed
+        card, sensors, features, detector, fusion, false_alarm, bank_bytes, seed, learn_weights
     )
     scenes = options.cache_of(cache, cache_bytes)
     with progress_shown():

@@ -211,19 +211,24 @@ class Pool:
         self.most = most
         self.added = 0
         self._rows: list[Tensor] = []
+        self._marks: list[Tensor] = []
 
-    def add(self, rows: Tensor) -> None:
+    def add(self, rows: Tensor, marks: Tensor | None = None) -> None:
         """Add the patches of one scene.
 
         Parameters
         ----------
         rows : Tensor (row, feature), float32
+        marks : Tensor (row, mark), int32, optional
+            What goes with each row, and is kept or dropped with it.
         """
         self.added += len(rows)
         self._rows.append(rows)
+        self._marks.append(torch.empty(len(rows), 0, dtype=torch.int32) if marks is None else marks)
         room = max(2, self.byte_budget // (_COPIES * 4 * rows.shape[1]))
         if sum(map(len, self._rows)) > room:
-            self._rows = [self._reduced(room // 2)]
+            kept, theirs = self._reduced(room // 2)
+            self._rows, self._marks = [kept], [theirs]
 
     def coreset(self) -> Tensor:
         """Give the final coreset.
@@ -233,11 +238,23 @@ class Pool:
         Tensor (row, feature), float32
             Empty when nothing was added.
         """
+        return self.marked()[0]
+
+    def marked(self) -> tuple[Tensor, Tensor]:
+        """Give the final coreset, and what goes with its rows.
+
+        Returns
+        -------
+        Tensor (row, feature), float32
+            Empty when nothing was added.
+        Tensor (row, mark), int32
+        """
         if not self._rows:
-            return torch.empty(0, 0)
+            return torch.empty(0, 0), torch.empty(0, 0, dtype=torch.int32)
         wanted = max(1, round(self.share * self.added))
         return self._reduced(min(wanted, self.most))
 
-    def _reduced(self, count: int) -> Tensor:
+    def _reduced(self, count: int) -> tuple[Tensor, Tensor]:
         rows = torch.cat(self._rows)
-        return rows[k_center(rows, count, self.seed)]
+        chosen = k_center(rows, count, self.seed)
+        return rows[chosen], torch.cat(self._marks)[chosen]

@@ -1,10 +1,18 @@
-"""From scores of patches to a map over the scene's pixels."""
+"""From scores of patches to a map over the scene's pixels, and to what is said of the part."""
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
 import xarray as xr
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from torch.nn.functional import interpolate
+
+from mmdefect.learnable import learn_mask
+from mmdefect.prediction import new_prediction
+from mmdefect.scene import apart_of
+
+_WORST_SHARE = 0.001
 
 
 def to_pixels(grid: np.ndarray, valid: np.ndarray, blur: float) -> np.ndarray:
@@ -81,3 +89,33 @@ def rows_of(features: xr.DataArray) -> tuple[torch.Tensor, np.ndarray]:
     values = features.values
     believed = np.isfinite(values).all(0)
     return torch.from_numpy(np.ascontiguousarray(values[:, believed].T)), believed
+
+
+def predicted(
+    scene: xr.Dataset, sensor: str, grid_of: Callable[[], np.ndarray] | None, blur: float
+) -> xr.Dataset:
+    """Say what one sensor's detector thinks of a scene.
+
+    Parameters
+    ----------
+    scene : Dataset
+    sensor : str
+    grid_of : callable or None
+        Scores the scene's patches, (y, x), NaN where a patch is not to be believed; asked only
+        where the sensor measured something. None where nothing was learnt.
+    blur : float
+        Standard deviation of the smoothing in spacings between patches.
+
+    Returns
+    -------
+    Dataset
+        ``sensor_map`` (sensor, y, x) of the one sensor, NaN where it was blind or may not be
+        learnt from; ``sensor_score`` (sensor): the mean of the map's worst thousandth, without
+        the pixels that are judged apart.
+    """
+    valid = scene["valid"].sel(sensor=sensor).values & learn_mask(scene)
+    pixels = np.full(valid.shape, np.nan, dtype=np.float32)
+    if grid_of is not None and valid.any():
+        pixels = to_pixels(grid_of(), valid, blur)
+    score = worst_mean(np.where(apart_of(scene, sensor), np.nan, pixels), _WORST_SHARE)
+    return new_prediction(scene, [sensor], pixels[None], np.array([score]))

@@ -16,6 +16,7 @@ References
 """
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import islice
 from typing import Any, Self
 
@@ -24,21 +25,19 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mmdefect.contracts import FeatureExtractor, Scenes, Tensors
-from mmdefect.detectors._maps import to_pixels, worst_mean
+from mmdefect.detectors._maps import predicted
 from mmdefect.detectors._moments import Moments
 from mmdefect.detectors._normal import whitening
 from mmdefect.errors import MmdefectError, NotFittedError, SceneError
 from mmdefect.features import extractor
-from mmdefect.learnable import keep_learnable, learn_mask
-from mmdefect.prediction import new_prediction
+from mmdefect.learnable import keep_learnable
 from mmdefect.progress import track
-from mmdefect.scene import apart_of, present_in
+from mmdefect.scene import present_in
 
 __all__ = ["Gaussian"]
 
 PLACES = ("position", "level")
 _FIRST_LOOK = 16
-_WORST_SHARE = 0.001
 _SETTINGS = (
     "sensor", "features", "place", "most_features", "bank_bytes", "folds", "blur", "seed"
 )  # fmt: skip
@@ -201,13 +200,9 @@ class Gaussian:
             When the scene has another size than those learnt.
         """
         self._check_fitted()
-        valid = scene["valid"].sel(sensor=self.sensor).values & learn_mask(scene)
-        pixels = np.full(valid.shape, np.nan, dtype=np.float32)
-        if valid.any() and self._moments(without).counts.any():
-            pixels = to_pixels(self._grid(scene, without), valid, self.blur)
-        counted = np.where(apart_of(scene, self.sensor), np.nan, pixels)
-        score = worst_mean(counted, _WORST_SHARE)
-        return new_prediction(scene, [self.sensor], pixels[None], np.array([score]))
+        knows = self._moments(without).counts.any()
+        grid_of = partial(self._grid, scene, without) if knows else None
+        return predicted(scene, self.sensor, grid_of, self.blur)
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
         """Give what was learnt.

@@ -4,7 +4,7 @@ Checks that need only names come first; then every capture is read once and show
 its category; copies are confirmed by a second look at the few frames that are suspected.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from mmdefect.doctor.copies import CopiesCheck
 from mmdefect.doctor.drift import DriftCheck
 from mmdefect.doctor.files import file_findings
 from mmdefect.doctor.findings import (
+    CHECKS,
     SEVERITIES,
     WRONG,
     Check,
@@ -53,6 +54,8 @@ class Examination:
         By category and sensor: frames, units, usual values, share of invalid pixels.
     findings : list of Finding
         The gravest first.
+    skipped : tuple of str
+        Checks that were left out.
     """
 
     card: str
@@ -60,6 +63,7 @@ class Examination:
     contents: dict[str, dict[str, dict[str, int]]]
     sensors: dict[str, dict[str, dict[str, Any]]]
     findings: list[Finding]
+    skipped: tuple[str, ...] = ()
 
     @property
     def is_fit_for_training(self) -> bool:
@@ -76,6 +80,7 @@ class Examination:
             "card": self.card,
             "root": self.root,
             "fit_for_training": self.is_fit_for_training,
+            "skipped": list(self.skipped),
             "counts": counts,
             "contents": self.contents,
             "sensors": self.sensors,
@@ -89,6 +94,7 @@ def examine(
     *,
     categories: Sequence[str] = (),
     sensors: Sequence[str] = (),
+    skip: Sequence[str] = (),
 ) -> Examination:
     """Examine a data set.
 
@@ -102,6 +108,8 @@ def examine(
         Look at these only; at all when empty.
     sensors : sequence of str
         Look at these only; at all when empty.
+    skip : sequence of str
+        Checks to leave out; ``bump`` and ``copies`` take most of the time.
 
     Returns
     -------
@@ -110,14 +118,11 @@ def examine(
     Raises
     ------
     CardError
-        When there is nothing to look at.
+        When there is nothing to look at, or no such check.
     """
     dataset = Dataset(card, root, sensors=sensors or None)
-    unknown = [name for name in categories if name not in dataset.categories]
-    if unknown:
-        raise CardError(
-            f"no category named {unknown[0]!r}; there are: {', '.join(dataset.categories)}"
-        )
+    _refuse_unknown("category", categories, dataset.categories)
+    _refuse_unknown("check", skip, CHECKS)
     chosen = list(dict.fromkeys(categories)) or dataset.categories
     findings: list[Finding] = []
     numbers: dict[str, dict[str, dict[str, Any]]] = {}
@@ -125,7 +130,7 @@ def examine(
         findings += split_findings(dataset, category)
         findings += series_findings(dataset, category)
         findings += sensor_findings(dataset, category)
-        checks = _Checks(dataset, category)
+        checks = _Checks(dataset, category, skip)
         findings += checks.findings()
         numbers[category] = {check.sensor: check.summary() for check in checks.values}
     findings += file_findings(dataset)
@@ -134,8 +139,16 @@ def examine(
         dataset.root.resolve().name,
         {category: contents(dataset, category) for category in chosen},
         numbers,
-        heaviest_first(findings),
+        heaviest_first([finding for finding in findings if finding.check not in skip]),
+        tuple(name for name in CHECKS if name in skip),
     )
+
+
+def _refuse_unknown(what: str, asked: Sequence[str], there: Sequence[str]) -> None:
+    """Refuse a name that is not there."""
+    unknown = [name for name in asked if name not in there]
+    if unknown:
+        raise CardError(f"no {what} named {unknown[0]!r}; there are: {', '.join(there)}")
 
 
 class _Checks:
@@ -145,9 +158,11 @@ class _Checks:
     ----------
     dataset : Dataset
     category : str
+    skip : sequence of str
+        Checks that need not look.
     """
 
-    def __init__(self, dataset: Dataset, category: str) -> None:
+    def __init__(self, dataset: Dataset, category: str, skip: Sequence[str] = ()) -> None:
         self._dataset = dataset
         self._category = category
         captures = dataset.captures(category)
@@ -155,18 +170,22 @@ class _Checks:
         reference, there = dataset.reference(category), dataset.sensors(category)
         self.values = [ValuesCheck(category, name) for name in there]
         registered = [name for name in dataset.card.registered if name in there]
-        self._all: list[Check] = [
-            *self.values,
-            TruthCheck(category, reference),
-            DriftCheck(category),
-            *(
+        optional: dict[str, Callable[[], Iterable[Check]]] = {
+            "truth": lambda: [TruthCheck(category, reference)],
+            "drift": lambda: [DriftCheck(category)],
+            "registration": lambda: (
                 RegistrationCheck(category, name, reference)
                 for name in registered
                 if name != reference
             ),
-            *self._bumps(reference, there),
-            *(CopiesCheck(category, name, self._captures, self._again) for name in there),
-        ]
+            "bump": lambda: self._bumps(reference, there),
+            "copies": lambda: (
+                CopiesCheck(category, name, self._captures, self._again) for name in there
+            ),
+        }
+        self._all: list[Check] = [*self.values]
+        for name, made in optional.items():
+            self._all += [] if name in skip else made()
 
     def _bumps(self, reference: str, there: list[str]) -> list[BumpCheck]:
         """Watch every sensor that is said to lie on the reference's grid."""

@@ -16,6 +16,22 @@ from mmdefect.captures import Capture
 
 WRONG, DOUBTFUL, GOOD_TO_KNOW = "wrong", "doubtful", "good to know"
 SEVERITIES = (WRONG, DOUBTFUL, GOOD_TO_KNOW)
+CHECKS = (
+    "split",
+    "series",
+    "sensors",
+    "files",
+    "units",
+    "invalid",
+    "saturation",
+    "steps",
+    "exposure",
+    "truth",
+    "registration",
+    "bump",
+    "copies",
+    "drift",
+)
 MOST_NAMED = 10
 
 

@@ -6,8 +6,9 @@ from, and how it differs from what others print under the same name: ``docs/metr
 
 from mmdefect.metrics.boxes import box_metrics, match_boxes
 from mmdefect.metrics.intervals import Estimate, auroc_interval, wilson
+from mmdefect.metrics.paired import auroc_replicates, difference
 from mmdefect.metrics.part import part_metrics, rates
-from mmdefect.metrics.pixel import pixel_metrics
+from mmdefect.metrics.pixel import pixel_metrics, pixel_replicates
 
 METRICS: tuple[str, ...] = (
     "image_auroc",
@@ -30,10 +31,13 @@ __all__ = [
     "METRICS",
     "Estimate",
     "auroc_interval",
+    "auroc_replicates",
     "box_metrics",
+    "difference",
     "match_boxes",
     "part_metrics",
     "pixel_metrics",
+    "pixel_replicates",
     "rates",
     "wilson",
 ]

@@ -14,16 +14,15 @@ from numpy.typing import NDArray
 from mmdefect.metrics._collect import Survey
 from mmdefect.metrics._pixels import Floats, Keys, Pixels
 from mmdefect.metrics._sweep import AUPRO_LIMITS, ramp_area
-from mmdefect.metrics.intervals import Estimate, percentile_interval
 
 _REPLICATES = 200
 _STACK = 16
 
 
-def bootstrap(
-    exact: dict[str, float], found: Survey, edges: Keys, *, seed: int, level: float
-) -> dict[str, Estimate]:
-    """Put an interval around each pixel metric.
+def replicates(
+    exact: dict[str, float], found: Survey, edges: Keys, *, seed: int
+) -> dict[str, Floats]:
+    """Measure each pixel metric on redrawn captures.
 
     Parameters
     ----------
@@ -34,25 +33,22 @@ def bootstrap(
     edges : uint32 array (edge,)
         Keys, descending, at which the curves are cut; no defect pixel lies below the last one.
     seed : int
-        Seed of the draws.
-    level : float
-        Confidence level of the intervals.
+        Seed of the draws, which depend on nothing but it and which captures have a defect pixel.
 
     Returns
     -------
-    dict of str to Estimate
-        Percentiles of replicates that redraw the captures with defect pixels and those without
-        within their group, moved by what cutting changed in the metric itself. Without interval
-        where a group has one capture only: it says nothing of its spread.
+    dict of str to float64 array (replicate,)
+        Of replicates that redraw the captures with defect pixels and those without within their
+        group, moved by what cutting changed in the metric itself. Empty where a group has one
+        capture only: it says nothing of its spread.
     """
     defective = np.array(found.defective)
     if 1 in (np.count_nonzero(defective), np.count_nonzero(~defective)):
-        return {name: Estimate(value, None, None) for name, value in exact.items()}
+        return {name: np.empty(0) for name in exact}
     times = _draw(defective, np.random.default_rng(seed))
     cut = _cut_metrics(_sum_curves(times, found.captures, edges))
     return {
-        name: percentile_interval(value, np.clip(cut[name][1:] + value - cut[name][0], 0, 1), level)
-        for name, value in exact.items()
+        name: np.clip(cut[name][1:] + value - cut[name][0], 0, 1) for name, value in exact.items()
     }
 
 

@@ -8,11 +8,13 @@
   often as needed, and what is kept of them stays within a budget.
 """
 
-from mmdefect.metrics._bootstrap import bootstrap
+import numpy as np
+
+from mmdefect.metrics._bootstrap import replicates
 from mmdefect.metrics._collect import collect, survey
-from mmdefect.metrics._pixels import Maps
+from mmdefect.metrics._pixels import Floats, Maps
 from mmdefect.metrics._sweep import AUPRO_LIMITS, EXACT, GRIDS, Sweep
-from mmdefect.metrics.intervals import UNDEFINED, Estimate
+from mmdefect.metrics.intervals import UNDEFINED, Estimate, percentile_interval
 
 PIXEL_METRICS = (*EXACT, *(f"{name}_grid{n}" for n in GRIDS for name in AUPRO_LIMITS))
 
@@ -69,12 +71,53 @@ def pixel_metrics(
     >>> pixel_metrics([(score_map, score_map > 2)])["aupro_01"].value
     1.0
     """
+    sweep, drawn = _measured(maps, byte_budget, seed)
+    if sweep is None:
+        return dict.fromkeys(PIXEL_METRICS, UNDEFINED)
+    estimates = {
+        name: percentile_interval(value, drawn[name], level)
+        if drawn[name].size
+        else Estimate(value, None, None)
+        for name, value in sweep.exact().items()
+    }
+    on_grids = {name: Estimate(value, None, None) for name, value in sweep.on_grids().items()}
+    return estimates | on_grids
+
+
+def pixel_replicates(
+    maps: Maps, *, byte_budget: int = 256 * 2**20, seed: int = 0
+) -> dict[str, Floats]:
+    """Measure score maps on the captures themselves and on redrawn ones, for differences.
+
+    Parameters
+    ----------
+    maps, byte_budget, seed
+        As `pixel_metrics` takes them.
+
+    Returns
+    -------
+    dict of str to float64 array (1 + replicate,)
+        ``pixel_auroc``, ``pixel_ap`` and the exact AUPROs, first that of the captures as they are.
+        Replicates of other maps of the same captures with the same seed belong together. NaN
+        alone without any defect pixel or without any defect-free one.
+
+    Raises
+    ------
+    SceneError
+        As `pixel_metrics` raises it.
+    """
+    sweep, drawn = _measured(maps, byte_budget, seed)
+    if sweep is None:
+        return {name: np.array([np.nan]) for name in EXACT}
+    return {name: np.append(value, drawn[name]) for name, value in sweep.exact().items()}
+
+
+def _measured(maps: Maps, byte_budget: int, seed: int) -> tuple[Sweep | None, dict[str, Floats]]:
+    """Sweep all thresholds, and redraw the captures; None where nothing is defined."""
     found = survey(maps, byte_budget)
     if not found.totals.good or not found.totals.defect:
-        return dict.fromkeys(PIXEL_METRICS, UNDEFINED)
+        return None, {}
     sweep = Sweep(found.totals)
     for steps in collect(found, byte_budget):
         sweep.add(steps)
-    estimates = bootstrap(sweep.exact(), found, sweep.edges(), seed=seed, level=level)
-    on_grids = {name: Estimate(value, None, None) for name, value in sweep.on_grids().items()}
-    return estimates | on_grids
+    return sweep, replicates(sweep.exact(), found, sweep.edges(), seed=seed)

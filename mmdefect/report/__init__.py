@@ -4,9 +4,16 @@ Whoever reads it decides about parts, so the mistakes come first, every number h
 and nothing that was refused is left out.
 """
 
-from mmdefect.report.card import capture_card
+from mmdefect.report.card import capture_card, linked
 from mmdefect.report.groups import mistake_rank
 from mmdefect.report.page import write_page
 from mmdefect.report.tables import console_table, markdown_tables
 
-__all__ = ["capture_card", "console_table", "markdown_tables", "mistake_rank", "write_page"]
+__all__ = [
+    "capture_card",
+    "console_table",
+    "linked",
+    "markdown_tables",
+    "mistake_rank",
+    "write_page",
+]

@@ -6,6 +6,7 @@
 * A sensor that was not there, or lies on a grid of its own, says so in words.
 """
 
+import re
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -114,6 +115,25 @@ def capture_card(scene: xr.Dataset, prediction: xr.Dataset, record: Row) -> str:
     )
 
 
+def linked(fragment: str, address: str) -> str:
+    """Make the name of a pictured capture lead to where one can look closer.
+
+    Parameters
+    ----------
+    fragment : str
+        From ``capture_card``.
+    address : str
+        Relative to the page.
+
+    Returns
+    -------
+    str
+    """
+    before, name, after = re.split(r"<bdi>(.*?)</bdi>", fragment, maxsplit=1, flags=re.S)
+    link = f'<a class="open" href="{clean(address)}"><bdi>{name}</bdi><span>look closer</span></a>'
+    return f"{before}{link}{after}"
+
+
 def _top(prediction: xr.Dataset) -> float:
     """Find the evidence of the last colour, shared by all maps of the capture."""
     highest = [prediction[name].max().item() for name in ("evidence_map", "anomaly_map")]
@@ -201,10 +221,11 @@ def _sensor_numbers(capture: _Capture, name: str) -> list[tuple[str, str]]:
 
 
 def _share(capture: _Capture, name: str) -> float | None:
-    """Give the part of the image score that came from a sensor."""
+    """Give the part of the score above a usual good part's that came from a sensor."""
     own = capture.prediction["attribution"].sel(sensor=name).item()
-    score = capture.prediction["image_score"].item()
-    return own / score if np.isfinite(own) and np.isfinite(score) and score > 0 else None
+    baseline = capture.prediction.attrs.get("baseline", 0.0)
+    above = capture.prediction["image_score"].item() - baseline
+    return own / above if np.isfinite(own) and np.isfinite(above) and above > 0 else None
 
 
 def _frame_tile(capture: _Capture, name: str) -> str:

@@ -1,0 +1,139 @@
+"""What fusion is worth on a simulated station: three disjoint training sets, one test set.
+
+    mmdefect simulate FOLDER --train 288 --test 750 --size 192 --seed 6006
+    python benchmarks/fusion.py FOLDER --work WORK --product panel
+
+Every third good part is one seed's training set, divided into parts that fit and parts that
+calibrate as everywhere. All numbers are means over the seeds; intervals (95 %) are of a bootstrap
+over the test parts that redraws the same parts for every seed and both sides of a difference.
+Definitions, the reference of each kind above all, stand in `fusion_tables.py` and in
+docs/fusion.md. ``--only-fit`` stops before the test parts are looked at.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fusion_scores import Spill, kept_late
+from fusion_tables import Product, Seed, tables
+
+from mmdefect import Dataset, Inspection
+from mmdefect.cache import SceneCache
+from mmdefect.captures import Capture
+from mmdefect.division import divide
+from mmdefect.progress import progress_shown, track
+
+FALSE_ALARM = 0.05
+SEEDS = 3
+
+
+def parsed() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--work", type=Path, required=True, help="where everything is kept")
+    parser.add_argument("--product", default="panel")
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--weights", type=Path, help="mobilenetv2_100; without it builtin features")
+    parser.add_argument("--card", type=Path, help="by default the folder's own")
+    parser.add_argument("--good", type=int, default=300, help="good test parts at most")
+    parser.add_argument("--defective", type=int, default=300, help="defective test parts at most")
+    parser.add_argument("--places", action="store_true", help="late fusion's places=True")
+    parser.add_argument("--heavy-tails", action="store_true", help="and heavy_tails=True")
+    parser.add_argument("--only-parts", action="store_true", help="leave the pixels out")
+    parser.add_argument("--only-fit", action="store_true")
+    return parser.parse_args()
+
+
+def features(dataset: Dataset, product: str, weights: Path | None) -> dict[str, str]:
+    """Choose features: the network for pictures where its weights are given."""
+    network = f"timm:mobilenetv2_100@{weights}?pad_type=same&mean=0.5&std=0.5"
+    return {
+        name: network if weights and name != "points" else "builtin"
+        for name in dataset.sensors(product)
+    }
+
+
+def tested(dataset: Dataset, product: str, good: int, defective: int) -> list[Capture]:
+    """Draw test parts of every kind in its share, good and defective ones in turn."""
+    rng = np.random.default_rng(0)
+    captures = [c for c in dataset.captures(product) if c.split == "test"]
+    chosen: list[tuple[float, Capture]] = []
+    for label, most in (("good", good), ("defect", defective)):
+        own = [c for c in captures if c.label == label]
+        drawn = [own[n] for n in rng.permutation(len(own))[:most]]
+        chosen += [(n / len(drawn), capture) for n, capture in enumerate(drawn)]
+    return [capture for _, capture in sorted(chosen, key=lambda one: one[0])]
+
+
+def fitted(
+    dataset: Dataset, asked: argparse.Namespace, seed: int, specs: dict[str, str]
+) -> Inspection:
+    """Fit and calibrate on one third of the good parts."""
+    train = [c for c in dataset.captures(asked.product) if c.split == "train"]
+    fit, calibrate = divide(train[seed :: asked.seeds], [], FALSE_ALARM, seed)
+    options = {"places": asked.places, "heavy_tails": asked.heavy_tails}
+    fusion = kept_late(asked.work / asked.product / f"seed{seed}", specs, seed, **options)
+    scenes = [
+        [dataset.scene(c) for c in track(side, len(side), "reading")] for side in (fit, calibrate)
+    ]
+    return Inspection(fusion, FALSE_ALARM).fit(*scenes)
+
+
+def scored(
+    dataset: Dataset, test: list[Capture], inspections: list[Inspection], work: Path
+) -> tuple[list[Seed], np.ndarray]:
+    """Score every test capture by every seed; the scene is read once."""
+    sensors = inspections[0].calibration_.sensors
+    size = inspections[0].size_
+    spills = [
+        Spill(work / f"maps{seed}.npy", len(test), sensors, size)
+        for seed in range(len(inspections))
+    ]
+    evidence = np.full((len(inspections), len(test), len(sensors)), np.nan)
+    truth = np.zeros((len(test), *size), dtype=bool)
+    for number, capture in enumerate(track(test, len(test), "scoring")):
+        scene = dataset.scene(capture)
+        if "defect" in scene:
+            truth[number] = scene["defect"].values
+        for seed, inspection in enumerate(inspections):
+            said = inspection.fusion.predict(scene)
+            evidence[seed, number] = said["evidence"].values
+            spills[seed].put(number, said["evidence_map"].values)
+    return [
+        Seed(own, inspection.fusion, inspection.calibration_, spill)
+        for own, inspection, spill in zip(evidence, inspections, spills, strict=True)
+    ], truth
+
+
+def main() -> None:
+    """Fit, score, print the tables; keep them as JSON."""
+    asked = parsed()
+    asked.work.mkdir(parents=True, exist_ok=True)
+    cache = SceneCache(asked.work / "scenes", 16 << 30)
+    dataset = Dataset(asked.card or asked.folder / "card.toml", asked.folder, cache=cache)
+    specs = features(dataset, asked.product, asked.weights)
+    with progress_shown():
+        inspections = [fitted(dataset, asked, seed, specs) for seed in range(asked.seeds)]
+        if asked.only_fit:
+            return
+        test = tested(dataset, asked.product, asked.good, asked.defective)
+        seeds, truth = scored(dataset, test, inspections, asked.work / asked.product)
+    told = json.loads((asked.folder / "truth.json").read_text())["captures"]
+    groups: dict[str, Any] = {c.kind: told[c.id]["group"] for c in test}
+    product = Product(
+        asked.product, seeds, truth, [c.kind for c in test], [c.label for c in test], groups
+    )
+    named = "places" * asked.places + "heavy" * asked.heavy_tails
+    path = asked.work / asked.product / f"tables{named}.json"
+    tables(product, lambda rows: _write(path, rows), asked.only_parts)
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""Several sources of one sensor's evidence, joined and brought to the scale once more.
+
+The norm of two evidences is no evidence: on good parts it is larger than either. What good parts
+that no source had seen score jointly says what it is worth. Where only one source has something
+to say, its own evidence stands.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from mmdefect.prediction import new_prediction
+from mmdefect.scene import apart_of, registered_in
+
+from ._held_out import HeldOut, scales_of
+from ._rules import RULES
+from ._scales import Scale
+
+
+class Said(NamedTuple):
+    """What the sources say of a scene.
+
+    Attributes
+    ----------
+    parts : float64 array (source, sensor)
+        Evidence of the part; NaN where a source has none.
+    maps : float32 array (source, sensor, y, x)
+        Evidence of pixels.
+    seconds : float64 array (sensor,)
+    """
+
+    parts: NDArray[np.float64]
+    maps: NDArray[np.float32]
+    seconds: NDArray[np.float64]
+
+
+class Joint:
+    """What joins the sources of every sensor, and then the sensors.
+
+    Parameters
+    ----------
+    sensors : sequence of str
+    sources : sequence of str
+    parts, pixels : mapping of str to Scale
+        Of the joint statistic, by sensor.
+    correlation : mapping of str to float64 array (sensor, sensor)
+        Of ``parts`` and of ``pixels``.
+    """
+
+    def __init__(
+        self,
+        sensors: Sequence[str],
+        sources: Sequence[str],
+        parts: Mapping[str, Scale],
+        pixels: Mapping[str, Scale],
+        correlation: Mapping[str, NDArray[np.float64]],
+    ) -> None:
+        self.sensors, self.sources = list(sensors), list(sources)
+        self.parts, self.pixels = dict(parts), dict(pixels)
+        self.correlation = dict(correlation)
+
+    @classmethod
+    def learn(
+        cls,
+        sensors: Sequence[str],
+        sources: Sequence[str],
+        scored: Iterable[tuple[xr.Dataset, Said, int]],
+        count: int,
+        seed: int,
+        heavy: bool,
+    ) -> Self:
+        """Learn from what the sources say of good parts they had not seen.
+
+        Parameters
+        ----------
+        sensors, sources : sequence of str
+        scored : iterable of (Dataset, Said, int)
+            Scene, what was said of it as of a stranger, and its fold.
+        count : int
+            How many there will be.
+        seed : int
+        heavy : bool
+            Whether tails may be heavier than exponential ones.
+
+        Returns
+        -------
+        Joint
+        """
+        rng = np.random.default_rng(seed)
+        held = {name: HeldOut(count, rng, seed) for name in sensors}
+        for scene, said, fold in scored:
+            told = new_prediction(scene, list(sensors), _norm(said.maps), _norm(said.parts))
+            for name in sensors:
+                held[name].add(told.sel(sensor=[name]), apart_of(scene, name), fold)
+        scales = scales_of({name: parts.learnt(False) for name, parts in held.items()}, heavy)
+        return cls(sensors, sources, scales.parts, scales.pixels, scales.correlation)
+
+    def prediction(self, scene: xr.Dataset, said: Said, rule: str) -> xr.Dataset:
+        """Make the prediction of what the sources say.
+
+        Parameters
+        ----------
+        scene : Dataset
+        said : Said
+        rule : str
+            Combines the sensors.
+
+        Returns
+        -------
+        Dataset
+        """
+        told = new_prediction(scene, self.sensors, _norm(said.maps), _norm(said.parts))
+        told["seconds"] = ("sensor", said.seconds)
+        told = told.assign_coords(source=self.sources)
+        told["source_evidence"] = (("source", "sensor"), said.parts)
+        both = np.asarray(np.isfinite(said.parts).all(0))
+        twice = np.asarray(np.isfinite(said.maps).all(0))
+        evidence, maps = told["sensor_score"].values.copy(), told["sensor_map"].values.copy()
+        for index, name in enumerate(self.sensors if len(self.sources) > 1 else ()):
+            if both[index]:
+                evidence[index] = self.parts[name].evidence(evidence[index])
+            joint = self.pixels[name].evidence(maps[index])
+            maps[index] = np.where(twice[index], joint, maps[index])
+        told["evidence"] = ("sensor", evidence)
+        told["evidence_map"] = (("sensor", "y", "x"), maps)
+        registered = [name for name in registered_in(scene) if name in self.sensors]
+        on_grid = told["evidence_map"].sel(sensor=registered)
+        told["anomaly_map"] = combined(on_grid, rule, self)
+        told["image_score"] = combined(told["evidence"], rule, self)
+        return told
+
+    def state(self) -> dict[str, Any]:
+        """Give what was learnt, for JSON."""
+        return {
+            "sensors": self.sensors,
+            "sources": self.sources,
+            "parts": {name: scale.state() for name, scale in self.parts.items()},
+            "pixels": {name: scale.state() for name, scale in self.pixels.items()},
+            "correlation": {kind: matrix.tolist() for kind, matrix in self.correlation.items()},
+        }
+
+    @classmethod
+    def from_state(cls, told: Mapping[str, Any]) -> Self:
+        """Make what gave this state."""
+        parts, pixels = (
+            {name: Scale.from_state(held) for name, held in told[kind].items()}
+            for kind in ("parts", "pixels")
+        )
+        together = {kind: np.array(rows) for kind, rows in told["correlation"].items()}
+        return cls(told["sensors"], told["sources"], parts, pixels, together)
+
+
+def combined(evidence: xr.DataArray, rule: str, joint: Joint | None) -> xr.DataArray:
+    """Combine evidence over sensors.
+
+    Parameters
+    ----------
+    evidence : DataArray (sensor, …)
+        NaN contributes nothing.
+    rule : str
+    joint : Joint or None
+        Knows how the sensors go together; without one they are taken for independent.
+
+    Returns
+    -------
+    DataArray (…)
+        NaN where no sensor has evidence.
+    """
+    if evidence.sizes["sensor"] == 0:
+        return xr.full_like(evidence.sum("sensor"), np.nan)
+    names = joint.sensors if joint else evidence["sensor"].values.tolist()
+    kind = "pixels" if "y" in evidence.dims else "parts"
+    matrix = joint.correlation[kind] if joint else np.eye(len(names))
+    together = xr.DataArray(matrix, {"sensor": names, "other": names}, ("sensor", "other"))
+    return RULES[rule](evidence, together)
+
+
+def _norm(evidence: NDArray[np.floating]) -> NDArray[Any]:
+    """Join sources (source, …): the Euclidean norm of those that are there, NaN for none."""
+    there = np.isfinite(evidence)
+    joint = np.sqrt((np.where(there, evidence, 0.0) ** 2).sum(0))
+    joined: NDArray[Any] = np.where(there.any(0), joint, np.nan).astype(evidence.dtype)
+    return joined

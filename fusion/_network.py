@@ -1,0 +1,227 @@
+"""A small transformer that predicts what a sensor shows from what the others show around it.
+
+Every cell of a block asks, as a query of sensor type, position and what the other sensors show in
+that very cell; tokens of all sensors around it answer, as keys. Keys stay what the sensors showed,
+layer after layer: so a sensor that is hidden from its own queries cannot reach them by way of
+another sensor's tokens, and one pass predicts everything.
+The answer is a normal distribution: mean and spread, so that texture which nobody can foretell
+counts as little as it deserves [1]_.
+
+References
+----------
+.. [1] Kendall, Gal: What uncertainties do we need in Bayesian deep learning, NeurIPS 2017.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu, scaled_dot_product_attention
+
+from ._tokens import BLOCK, Tokens
+from ._windows import Windows
+
+_WAVES = 6
+_SPREADS = (-5.0, 2.0)
+
+
+class Guess(NamedTuple):
+    """What the network expects.
+
+    Attributes
+    ----------
+    mean, log_variance : Tensor (scene, sensor, block, cell of the block, dim)
+    """
+
+    mean: Tensor
+    log_variance: Tensor
+
+
+class Shape(NamedTuple):
+    """Everything that decides the network's parameters.
+
+    Attributes
+    ----------
+    sensors, dims, width, layers, heads : int
+    geometry : int
+        The sensor that the places in space come from; −1 without one.
+    """
+
+    sensors: int
+    dims: int
+    width: int = 64
+    layers: int = 2
+    heads: int = 4
+    geometry: int = -1
+
+
+class Network(nn.Module):
+    """The transformer.
+
+    Parameters
+    ----------
+    shape : Shape
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        sensors, dims, width = shape.sensors, shape.dims, shape.width
+        self.read = nn.Parameter(torch.randn(sensors, dims, width) * dims**-0.5)
+        self.kind = nn.Parameter(torch.randn(sensors, width) * 0.5)
+        self.asked = nn.Parameter(torch.randn(sensors, width) * 0.5)
+        self.beside = nn.Parameter(torch.randn(sensors, width, width) * width**-0.5)
+        self.mixed = nn.Linear(width, width)
+        self.flat = nn.Linear(4 * _WAVES, width)
+        self.space = nn.Linear(6 * _WAVES, width)
+        self.nothing = nn.Parameter(torch.randn(width) * 0.5)
+        self.layers = nn.ModuleList(_Layer(width, shape.heads) for _ in range(shape.layers))
+        self.last = nn.LayerNorm(width)
+        self.tell = nn.Parameter(torch.randn(sensors, width, 2 * dims) * 0.1 * width**-0.5)
+
+    def forward(self, shown: Tokens, flat: Tensor, windows: Windows) -> Guess:
+        """Predict every sensor in every block.
+
+        Parameters
+        ----------
+        shown : Tokens
+            Of scenes, stacked; ``there`` is False for what is not to be seen.
+        flat : Tensor (cell, axis), float32
+            The cells' places on the grid, −1 to 1.
+        windows : Windows
+            Of the blocks that are asked for.
+
+        Returns
+        -------
+        Guess
+        """
+        plain = self._keys(shown, flat)
+        space = torch.where(shown.placed[..., None], self.space(_waves(shown.place)), 0.0)
+        others = [s for s in range(self.shape.sensors) if s != self.shape.geometry]
+        told = {s: rows for s, rows in zip(
+            others, self._asked(others, plain + space[:, None], space, shown, flat, windows),
+            strict=True)}  # fmt: skip
+        if self.shape.geometry >= 0:
+            own = [self.shape.geometry]
+            told[own[0]] = self._asked(own, plain, None, shown, flat, windows)[0]
+        rows = torch.stack([told[s] for s in range(self.shape.sensors)], dim=1)
+        out = torch.einsum("bspcw,swd->bspcd", self.last(rows), self.tell)
+        mean, spread = out.chunk(2, dim=-1)
+        return Guess(mean, spread.clamp(*_SPREADS))
+
+    def _keys(self, shown: Tokens, flat: Tensor) -> Tensor:
+        """Embed the tokens (scene, sensor, cell, width), without their places in space."""
+        rows = torch.einsum("bsnd,sdw->bsnw", shown.values, self.read) + self.kind[:, None]
+        keys: Tensor = self.mixed(gelu(rows)) + rows + self.flat(_waves(flat))
+        return keys
+
+    def _asked(
+        self,
+        targets: list[int],
+        keys: Tensor,
+        space: Tensor | None,
+        shown: Tokens,
+        flat: Tensor,
+        windows: Windows,
+    ) -> list[Tensor]:
+        """Let the queries of some sensors go through the layers."""
+        if not targets:
+            return []
+        count, blocks = len(keys), len(windows.cells)
+        where = self.flat(_waves(flat)).expand(count, -1, -1)
+        where = where if space is None else where + space
+        beside = _beside(targets, keys, shown.there)
+        where = where[:, None] + torch.einsum("bsnv,svw->bsnw", beside, self.beside[targets])
+        asked = where[:, :, windows.cells].transpose(1, 2) + self.asked[targets][:, None]
+        rows = asked.reshape(count * blocks, len(targets) * BLOCK**2, -1)
+        seen = _seen(targets, shown.there, windows)
+        summary, known = _summaries(keys, shown.there, windows)
+        for layer in self.layers:
+            rows = layer(rows, keys, summary * known[..., None], self.nothing, windows, seen)
+        rows = rows.reshape(count, blocks, len(targets), BLOCK**2, -1)
+        return list(rows.unbind(2))
+
+
+class _Layer(nn.Module):
+    """Cross-attention from queries to tokens, and a network for each query."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.before, self.between, self.keyed = (nn.LayerNorm(width) for _ in range(3))
+        self.query, self.out = nn.Linear(width, width), nn.Linear(width, width)
+        self.answer = nn.Linear(width, 2 * width)
+        self.within = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
+
+    def forward(
+        self,
+        rows: Tensor,
+        keys: Tensor,
+        summary: Tensor,
+        nothing: Tensor,
+        windows: Windows,
+        seen: Tensor,
+    ) -> Tensor:
+        """Ask: rows (scene · block, query, width); keys (scene, sensor, cell, width)."""
+        near, far, none = (self.answer(self.keyed(k)) for k in (keys, summary, nothing))
+        count, blocks = len(keys), len(windows.cells)
+        near = near[:, :, windows.window].permute(0, 2, 1, 3, 4).flatten(2, 3)
+        far = far.flatten(1, 2)[:, None].expand(-1, blocks, -1, -1)
+        none = none.expand(count, blocks, 1, -1)
+        answers = torch.cat([near, far, none], dim=2).flatten(0, 1)
+        key, value = self._heads(answers).chunk(2, dim=-1)
+        asked = self._heads(self.query(self.before(rows)))
+        found = scaled_dot_product_attention(asked, key, value, attn_mask=seen)
+        rows = rows + self.out(found.transpose(1, 2).flatten(2))
+        told: Tensor = rows + self.within(self.between(rows))
+        return told
+
+    def _heads(self, rows: Tensor) -> Tensor:
+        """Split (group, row, width) into heads (group, head, row, width of a head)."""
+        return rows.reshape(*rows.shape[:2], self.heads, -1).transpose(1, 2)
+
+
+def _seen(targets: list[int], there: Tensor, windows: Windows) -> Tensor:
+    """Tell which keys each target's queries may see: (scene · block, 1, query, key)."""
+    near = there[:, :, windows.window] & windows.inside
+    region = (there.float() @ windows.regions.T > 0)[:, :, None].expand(
+        -1, -1, len(windows.cells), -1
+    )
+    always = torch.ones_like(near[:, 0, :, :1])
+    masks = []
+    for target in targets:
+        own_near, own_region = near.clone(), region.clone()
+        own_near[:, target] &= ~windows.hidden
+        own_region[:, target] &= windows.clear
+        parts = [m.transpose(1, 2).flatten(2) for m in (own_near, own_region)]
+        masks.append(torch.cat([*parts, always], dim=2))
+    seen = torch.stack(masks, dim=2).repeat_interleave(BLOCK**2, dim=2)
+    return seen.flatten(0, 1)[:, None]
+
+
+def _beside(targets: list[int], keys: Tensor, there: Tensor) -> Tensor:
+    """Average what the other sensors show in the same cell (scene, target, cell, width)."""
+    weight = there.to(keys.dtype)[..., None]
+    shown, total = keys * weight, weight.sum(1)
+    rows = [
+        (shown.sum(1) - shown[:, target]) / (total - weight[:, target]).clamp_min(1)
+        for target in targets
+    ]
+    return torch.stack(rows, dim=1)
+
+
+def _summaries(keys: Tensor, there: Tensor, windows: Windows) -> tuple[Tensor, Tensor]:
+    """Average a sensor's tokens over each region, and tell where there are any."""
+    weight = there.to(keys.dtype)
+    count = weight @ windows.regions.T
+    total = torch.einsum("bsnw,rn->bsrw", keys * weight[..., None], windows.regions)
+    return total / count.clamp_min(1)[..., None], count > 0
+
+
+def _waves(places: Tensor) -> Tensor:
+    """Describe places by sines and cosines of doubling frequency."""
+    factor = torch.pi * 2.0 ** torch.arange(_WAVES, device=places.device) / 2
+    angles = (places[..., None] * factor).flatten(-2)
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)

@@ -1,0 +1,328 @@
+"""How badly each sensor was foretold from the others, as evidence.
+
+* The error counts in units of the spread that the network itself expected, number by number, and
+  the more the better the number can be foretold. So an edge whose brightness nobody can know says
+  nothing, and two sensors that contradict each other say much, though each looks usual alone.
+* Two networks, each of half the good parts, score the other half as strangers: on these scores
+  places and scales rest. A third, of all parts, scores what comes later. It errs less than they
+  do, so its evidence is rather too small than too large; the verdict's own calibration makes up
+  for it.
+* Within its parts every network keeps some apart to end its training on. No scale rests on a part
+  that its network learnt from or ended on.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mmdefect.contracts import Tensors
+from mmdefect.errors import MmdefectError
+
+from ._held_out import HeldOut, scales_of
+from ._lessons import Schedule
+from ._network import Guess, Network, Shape
+from ._positions import Positions
+from ._resume import Checkpoint
+from ._scales import Scale
+from ._tokens import Tokens, stacked
+from ._training import Course, trained
+from ._windows import Windows, windows_of
+
+LEAST_PARTS = 8
+"""Good parts that a network takes at least: each of two has four, and ends on one of them."""
+_HALVES = 2
+_STOP_SHARE = 8
+_WORST_SHARE = 0.005
+_LEAST_WEIGHT = 0.1
+_MOST_ERROR = 100.0
+_STEPS_A_PART = 8
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the tokens look like.
+
+    Attributes
+    ----------
+    sensors : tuple of str
+    grid : tuple of int
+        Rows and columns of cells.
+    flat : Tensor (cell, axis), float32
+        The cells' places on the grid.
+    kept : Tensor (sensor, dim), bool
+        Which numbers mean something.
+    geometry : str or None
+        The sensor that places in space come from.
+    """
+
+    sensors: tuple[str, ...]
+    grid: tuple[int, int]
+    flat: Tensor
+    kept: Tensor
+    geometry: str | None
+
+    def shape(self, width: int, layers: int, heads: int) -> Shape:
+        """Give the shape of a network for such tokens."""
+        own = -1 if self.geometry is None else self.sensors.index(self.geometry)
+        return Shape(len(self.sensors), self.kept.shape[1], width, layers, heads, own)
+
+
+class Surprise:
+    """The transformer's evidence.
+
+    Parameters
+    ----------
+    layout : Layout
+    width, layers, heads : int
+        Of the networks.
+    schedule : Schedule
+    heavy : bool
+        Whether tails may be heavier than exponential ones.
+
+    Attributes
+    ----------
+    networks_ : list of Network
+        Of the first half, of the second, of all.
+    courses_ : list of Course
+        How their training went.
+    positions_ : dict of str to Positions
+    part_scales_, cell_scales_ : dict of str to Scale
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        width: int = 64,
+        layers: int = 2,
+        heads: int = 4,
+        schedule: Schedule | None = None,
+        heavy: bool = False,
+    ) -> None:
+        self.layout = layout
+        self.width, self.layers, self.heads = width, layers, heads
+        self.schedule = schedule or Schedule()
+        self.heavy = heavy
+        self.windows = windows_of(layout.grid)
+
+    def fit(self, held: Sequence[Tokens], folds: Sequence[int], checkpoint: Path | None) -> Self:
+        """Train the networks, and learn what good errors look like.
+
+        Parameters
+        ----------
+        held : sequence of Tokens
+            One per good part.
+        folds : sequence of int
+            Each part's fold.
+        checkpoint : Path, optional
+            Folder to go on from and to write to.
+
+        Returns
+        -------
+        Surprise
+            Itself.
+
+        Raises
+        ------
+        MmdefectError
+            With fewer than eight parts, and when training fails.
+        """
+        if len(held) < LEAST_PARTS:
+            raise MmdefectError(
+                f"{len(held)} good part{'s' if len(held) > 1 else ''} to learn from; the "
+                f"transformer takes {LEAST_PARTS} at least: take more, or the fusion 'late'"
+            )
+        every, half = stacked(held), np.asarray(folds) % _HALVES
+        if min((half == k).sum() for k in range(_HALVES)) < LEAST_PARTS // _HALVES:
+            half = np.arange(len(held)) % _HALVES
+        self.networks_, self.courses_ = [], []
+        for number in range(_HALVES + 1):
+            own = np.flatnonzero(half == number) if number < _HALVES else np.arange(len(held))
+            network, course = self._train(every, own, number, checkpoint)
+            self.networks_.append(network)
+            self.courses_.append(course)
+        self._learn_scales(held, [int(k) for k in half])
+        return self
+
+    def evidence(
+        self, tokens: Tokens, apart: NDArray[np.bool_], without: int | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Score one scene.
+
+        Parameters
+        ----------
+        tokens : Tokens
+        apart : bool array (sensor, row, column)
+            Cells that do not count in the part's evidence.
+        without : int, optional
+            Score as if this fold's parts had never been seen.
+
+        Returns
+        -------
+        float32 array (sensor, row, column)
+            Evidence of cells, NaN where there is none.
+        float64 array (sensor,)
+            Evidence of the part.
+        """
+        number = _HALVES if without is None else 1 - without % _HALVES
+        maps = self._errors(self.networks_[number], tokens)
+        cells, parts = np.full_like(maps, np.nan), np.full(len(maps), np.nan)
+        for index, name in enumerate(self.layout.sensors):
+            shown = _alone(name, maps[index], apart[index])
+            pixels, score = self.positions_[name].rescored(shown, apart[index])
+            cells[index] = self.cell_scales_[name].evidence(pixels)
+            parts[index] = self.part_scales_[name].evidence(score)
+        return cells, parts
+
+    def state(self) -> tuple[Tensors, dict[str, Any]]:
+        """Give what was learnt: arrays, and what JSON can hold."""
+        tensors: Tensors = {}
+        for number, network in enumerate(self.networks_):
+            for key, weights in network.state_dict().items():
+                tensors[f"{number}/{key}"] = weights.numpy()
+        for name, positions in self.positions_.items():
+            tensors |= {f"places/{name}/{key}": part for key, part in positions.state().items()}
+        told = {
+            "width": self.width,
+            "layers": self.layers,
+            "heads": self.heads,
+            "heavy": self.heavy,
+            "schedule": asdict(self.schedule),
+            "best_steps": [course.best_step for course in self.courses_],
+            "part_scales": {name: scale.state() for name, scale in self.part_scales_.items()},
+            "cell_scales": {name: scale.state() for name, scale in self.cell_scales_.items()},
+        }
+        return tensors, told
+
+    @classmethod
+    def from_state(
+        cls, tensors: Mapping[str, Any], told: Mapping[str, Any], layout: Layout
+    ) -> Self:
+        """Make what gave this state, for the same layout of tokens."""
+        made = cls(
+            layout, told["width"], told["layers"], told["heads"], Schedule(**told["schedule"]),
+            told["heavy"],
+        )  # fmt: skip
+        shape = layout.shape(made.width, made.layers, made.heads)
+        made.networks_ = []
+        for number in range(_HALVES + 1):
+            network = Network(shape).eval()
+            begin = f"{number}/"
+            network.load_state_dict(
+                {
+                    key.removeprefix(begin): torch.from_numpy(np.array(held))
+                    for key, held in tensors.items()
+                    if key.startswith(begin)
+                }
+            )
+            made.networks_.append(network)
+        made.courses_ = [Course([], [], step, 0) for step in told["best_steps"]]
+        made.positions_ = {
+            name: Positions.from_state(
+                {key: tensors[f"places/{name}/{key}"] for key in ("level", "spread")}
+            )
+            for name in layout.sensors
+        }
+        made.part_scales_ = {k: Scale.from_state(v) for k, v in told["part_scales"].items()}
+        made.cell_scales_ = {k: Scale.from_state(v) for k, v in told["cell_scales"].items()}
+        return made
+
+    def _train(
+        self, every: Tokens, own: NDArray[np.int64], number: int, folder: Path | None
+    ) -> tuple[Network, Course]:
+        """Train one network on its parts, less those it ends on."""
+        order = np.random.default_rng([self.schedule.seed, 5, number]).permutation(own)
+        few = max(1, len(own) // _STOP_SHARE)
+        parts = [Tokens(*(rows[chosen] for rows in every)) for chosen in (order[few:], order[:few])]
+        steps = min(self.schedule.most_steps, 20 + _STEPS_A_PART * len(own))
+        schedule = replace(self.schedule, most_steps=steps, seed=self.schedule.seed + number)
+        shape = self.layout.shape(self.width, self.layers, self.heads)
+        checkpoint = None
+        if folder is not None:
+            meant = {
+                "sensors": list(self.layout.sensors),
+                "grid": list(self.layout.grid),
+                "parts": len(own),
+                "tokens": _fingerprint(parts[0]),
+                "shape": list(shape),
+                "schedule": asdict(schedule),
+            }
+            checkpoint = Checkpoint(folder, f"network{number}", meant)
+        return trained(
+            shape, parts[0], parts[1], self.layout.grid, self.layout.flat, self.layout.kept,
+            schedule, checkpoint,
+        )  # fmt: skip
+
+    def _learn_scales(self, held: Sequence[Tokens], half: Sequence[int]) -> None:
+        """Score good parts as strangers, and learn places and scales from that."""
+        rng = np.random.default_rng(self.schedule.seed)
+        kept = {name: HeldOut(len(held), rng, self.schedule.seed) for name in self.layout.sensors}
+        nowhere = np.zeros(self.layout.grid, dtype=bool)
+        for tokens, fold in zip(held, half, strict=True):
+            maps = self._errors(self.networks_[1 - fold], tokens)
+            for index, name in enumerate(self.layout.sensors):
+                kept[name].add(_alone(name, maps[index], nowhere), nowhere, fold)
+        learnt = {name: parts.learnt(not parts.knows_nothing) for name, parts in kept.items()}
+        self.positions_ = {name: told.positions for name, told in learnt.items()}
+        self.part_scales_, self.cell_scales_, _ = scales_of(learnt, self.heavy)
+
+    def _errors(self, network: Network, tokens: Tokens) -> NDArray[np.float32]:
+        """Give every cell's error (sensor, row, column), NaN where there is none."""
+        whole = Tokens(*(part[None] for part in tokens))
+        with torch.inference_mode():
+            guess = network(whole, self.layout.flat, self.windows)
+        found = standing_out(guess, whole, self.windows, self.layout.kept)
+        return found[0].reshape(len(found[0]), *self.layout.grid).numpy()
+
+
+def standing_out(guess: Guess, whole: Tokens, windows: Windows, kept: Tensor) -> Tensor:
+    """Measure how far what was shown is from what was foretold.
+
+    Parameters
+    ----------
+    guess : Guess
+    whole : Tokens
+        Of the same scenes, stacked.
+    windows : Windows
+        Of all blocks.
+    kept : Tensor (sensor, dim), bool
+
+    Returns
+    -------
+    Tensor (scene, sensor, cell), float32
+        About 0 with a spread of 1 where the network is right about itself; NaN where nothing was
+        measured.
+    """
+    wanted = whole.values[:, :, windows.cells]
+    error = ((wanted - guess.mean).square() * (-guess.log_variance).exp()).clamp(max=_MOST_ERROR)
+    weight = (1 - guess.log_variance.exp()).clamp_min(0) + _LEAST_WEIGHT
+    weight = weight * kept[:, None, None]
+    told = (weight * (error - 1)).sum(-1) / (2 * weight.square().sum(-1)).sqrt()
+    found = torch.full(whole.there.shape, torch.nan)
+    found[:, :, windows.cells] = told
+    return torch.where(whole.there, found, torch.nan)
+
+
+def _alone(name: str, cells: NDArray[np.float32], apart: NDArray[np.bool_]) -> xr.Dataset:
+    """Give one sensor's cells and the part's score, as a detector would."""
+    counted = cells[np.isfinite(cells) & ~apart]
+    worst = max(1, round(_WORST_SHARE * counted.size))
+    score = float(np.sort(counted)[-worst:].mean()) if counted.size else float("nan")
+    return xr.Dataset(
+        {
+            "sensor_map": (("sensor", "y", "x"), cells[None]),
+            "sensor_score": ("sensor", np.array([score])),
+        },
+        coords={"sensor": [name]},
+    )
+
+
+def _fingerprint(tokens: Tokens) -> float:
+    """Sum up what is learnt from, to know it again."""
+    return round(float(tokens.values.double().abs().sum()), 3)

@@ -1,0 +1,81 @@
+"""Captures shown by a model: what ``mmdefect view`` writes.
+
+* Paths lead to captures as they do for ``mmdefect inspect``; labels and masks that may lie there
+  are not looked at.
+* A capture that cannot be judged is listed and does not stop the others; a frame that cannot be
+  read costs that frame, and the page says that the sensor is absent.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from mmdefect.captures import Capture, Refusal
+from mmdefect.dataset import Dataset
+from mmdefect.errors import MmdefectError, ModelError
+from mmdefect.inspection import Inspection
+from mmdefect.line import Finder
+from mmdefect.progress import track
+from mmdefect.viewer import View, made_with, packed_scene
+
+
+def show(
+    model: Inspection | str | Path, paths: Iterable[str | Path], most: int = 100
+) -> tuple[View, list[Refusal], int]:
+    """Judge captures and pack them for the viewer.
+
+    Parameters
+    ----------
+    model : Inspection, str or Path
+        One that was loaded, or a model's folder.
+    paths : iterable of str or Path
+        Folders in the grammar of the model's card, or frames.
+    most : int
+        Captures to pack at most.
+
+    Returns
+    -------
+    View
+    list of Refusal
+        What could not be judged or read, and why.
+    int
+        How many captures were left out.
+
+    Raises
+    ------
+    ModelError
+        When the model carries no card, or cannot be read.
+    """
+    inspection = model if isinstance(model, Inspection) else Inspection.load(model)
+    if inspection.origin_ is None:
+        raise ModelError(
+            "the model was fitted on scenes without a card, so that no file can be read for it; "
+            "fit it with 'mmdefect fit', or show scenes with mmdefect.viewer.view"
+        )
+    found, refused = _found(Finder(inspection.origin_), paths)
+    packed = []
+    for dataset, capture in track(found[:most], len(found[:most]), "judging"):
+        before = len(dataset.refused)
+        try:
+            packed.append(packed_scene(inspection, dataset.scene(capture), known=False))
+        except MmdefectError as error:
+            refused.append(Refusal(capture.id, "", "", str(error)))
+        refused += dataset.refused[before:]
+    view = View(packed, inspection.origin_.category, made_with(inspection))
+    return view, refused, max(0, len(found) - most)
+
+
+def _found(
+    finder: Finder, paths: Iterable[str | Path]
+) -> tuple[list[tuple[Dataset, Capture]], list[Refusal]]:
+    """Find the captures that paths lead to; a path that leads to none is refused."""
+    found: list[tuple[Dataset, Capture]] = []
+    refused: list[Refusal] = []
+    for path in paths:
+        try:
+            dataset, captures, others = finder.captures(Path(path))
+        except MmdefectError as error:
+            refused.append(Refusal(str(path), "", str(path), str(error)))
+            continue
+        refused += others
+        found += [(dataset, capture) for capture in captures]
+    return found, refused

@@ -1,0 +1,98 @@
+"""A capture of four sensors, small and known in every pixel, for the tests of the viewer."""
+
+import numpy as np
+import xarray as xr
+
+from mmdefect.scene import new_scene
+from mmdefect.viewer import Packed, pack_capture
+
+HEIGHT, WIDTH = 48, 64
+SPOT = (slice(20, 28), slice(40, 50))
+PEAK = {"rgb": 0.5, "points": 6.0, "infrared": 20.0, "xray": 1.0}
+SENSORS = tuple(PEAK)
+GOOD = tuple(0.5 + 0.1 * n for n in range(19))
+
+
+def frame_of(values, dims, modality, units, **coords) -> xr.DataArray:
+    return xr.DataArray(
+        np.asarray(values, dtype=np.float32),
+        dims=dims,
+        coords=coords,
+        attrs={"modality": modality, "units": units},
+    )
+
+
+def scene_of(
+    height=HEIGHT, width=WIDTH, *, absent=(), apart=(), constant=False, units=None, name="part/7"
+) -> xr.Dataset:
+    """A plate with a bowl in it, warm there; the infrared camera is blind in one corner."""
+    rng = np.random.default_rng(7)
+    y, x = np.indices((height, width), dtype=np.float64)
+    bowl = np.exp(-((y - height / 2) ** 2 + (x - 0.7 * width) ** 2) / (0.01 * height * width))
+    noise = 0.0 if constant else 1.0
+    z = 450 + noise * (2 * bowl + rng.normal(0, 0.02, (height, width)))
+    warm = 300 + noise * (bowl + rng.normal(0, 0.03, (height, width)))
+    warm[:8, :8] = np.nan
+    through = 0.5 + noise * rng.normal(0, 0.002, (2, height, width))
+    units = {"points": "mm", "infrared": "K", "xray": "1", **(units or {})}
+    frames = {
+        "rgb": frame_of(np.full((3, height, width), 0.4), ("color", "y", "x"), "rgb", "1",
+                        color=["red", "green", "blue"]),
+        "points": frame_of(np.stack([0.5 * x - 16, 0.5 * y - 12, z]), ("axis", "y", "x"), "points",
+                           units["points"], axis=["x", "y", "z"]),
+        "infrared": frame_of(warm, ("y", "x"), "infrared", units["infrared"]),
+        "xray": frame_of(through, ("energy", "y", "x"), "xray", units["xray"],
+                         energy=["low", "high"]),
+    }  # fmt: skip
+    for sensor in absent:
+        frames[sensor][:] = np.nan
+    truth = np.zeros((height, width), dtype=bool)
+    truth[SPOT] = True
+    grids = dict(zip(apart, apart, strict=True))
+    attrs = {"capture": name, "category": "plate", "kind": "bowl", "label": "defect"}
+    return new_scene(frames, reference="rgb", grids=grids, defect=truth, attrs=attrs)
+
+
+def prediction_of(scene: xr.Dataset) -> xr.Dataset:
+    """A hot spot of known evidence in every sensor, on a background of 0.25."""
+    valid = scene["valid"].values
+    maps = np.full(valid.shape, 0.25)
+    for own, peak in zip(maps, PEAK.values(), strict=True):
+        own[SPOT] = peak
+    maps = np.where(valid, maps, np.nan)
+    on_grid = scene["grid"].values == "rgb"
+    shares = np.where(on_grid[:, None, None], np.nan_to_num(maps), 0.0)
+    seen = valid.any((1, 2))
+    evidence = np.where(seen, list(PEAK.values()), np.nan)
+    fused = np.where(valid[on_grid].any(0), shares.sum(0), np.nan)
+    return xr.Dataset(
+        {
+            "evidence_map": (("sensor", "y", "x"), maps),
+            "anomaly_map": (("y", "x"), fused),
+            "evidence": ("sensor", evidence),
+            "attribution": ("sensor", np.nan_to_num(evidence)),
+            "attribution_map": (("sensor", "y", "x"), shares),
+        },
+        coords={name: scene[name] for name in ("sensor", "grid", "y", "x")},
+        attrs=dict(scene.attrs),
+    )
+
+
+def record_of(scene: xr.Dataset, **changes) -> dict:
+    alone = {"score": 1.0, "evidence": 2.0, "p_value": 0.05}
+    region = {
+        "place": "part", "box": [40, 20, 50, 28], "area_px": 80, "area_mm2": 20.0,
+        "peak": [44, 23], "evidence": 27.5, "p_value": 0.05, "sensors": ["infrared", "points"],
+    }  # fmt: skip
+    keys = ("capture", "category", "kind", "label")
+    return {
+        **{key: scene.attrs[key] for key in keys}, "verdict": "defect", "image_score": 3.0,
+        "p_value": 0.05, "threshold": 2.3, "sensors": dict.fromkeys(SENSORS, alone),
+        "regions": [region], **changes,
+    }  # fmt: skip
+
+
+def packed(scene: xr.Dataset | None = None, good=GOOD, most_bytes=2_900_000, **changes) -> Packed:
+    scene = scene_of() if scene is None else scene
+    told = record_of(scene, **changes)
+    return pack_capture(scene, prediction_of(scene), told, good, most_bytes)

@@ -1,0 +1,171 @@
+"""The cross-modal fusion: what it finds that no sensor sees alone, and what it says without it."""
+
+from importlib import import_module
+from itertools import combinations
+
+import numpy as np
+import pytest
+import xarray as xr
+from crossed import PLANTED, frame, relief, scene
+
+from mmdefect import load
+from mmdefect.errors import MmdefectError, SceneError, UnknownNameError
+from mmdefect.scene import new_scene
+
+Transformer = load("fusion", "transformer")
+Late = load("fusion", "late")
+reader = import_module("mmdefect.fusion._reader")
+SENSORS = ("rgb", "points", "infrared")
+
+
+def three(seed: int, **told) -> xr.Dataset:
+    return scene(seed, sensors=SENSORS, **told)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """Three sensors that show one relief, twenty good parts."""
+    return Transformer(cells=16, most_steps=120).fit([three(seed) for seed in range(20)])
+
+
+def told_of(fusion, source: str, parts: list[xr.Dataset]) -> np.ndarray:
+    told = [fusion.predict(part)["source_evidence"].sel(source=source).max() for part in parts]
+    return np.array(told, dtype=float)
+
+
+def test_what_is_usual_in_every_sensor_but_does_not_go_together_is_found(fitted):
+    good = [three(seed) for seed in range(100, 112)]
+    unlike = [three(seed, unlike="infrared") for seed in range(100, 106)]
+    judged = [fitted.predict(part) for part in unlike]
+    usual = [fitted.predict(part)["image_score"].item() for part in good]
+    assert min(p["image_score"].item() for p in judged) > np.median(usual)
+    assert np.mean([p["image_score"].item() for p in judged]) > max(usual)
+    crossed = [told_of(fitted, "transformer", parts) for parts in (good, unlike)]
+    assert np.median(crossed[1]) > 2 * np.median(crossed[0])
+    for part in judged[:3]:
+        inside = part["evidence_map"].sel(sensor="infrared").values[PLANTED]
+        assert np.nanmean(inside) > 2 * np.nanmean(part["evidence_map"].sel(sensor="infrared"))
+
+
+def test_a_prediction_names_its_sources_and_rests_on_both(fitted):
+    told = fitted.predict(three(200))
+    assert told["source_evidence"].dims == ("source", "sensor")
+    assert told["source"].values.tolist() == ["bank", "transformer"]
+    both = told["source_evidence"].values
+    np.testing.assert_allclose(told["sensor_score"], np.hypot(*both), rtol=1e-6)
+    bank = fitted.late_.predict(three(200))
+    np.testing.assert_array_equal(both[0], bank["evidence"])
+    assert (told["seconds"] > bank["seconds"] * 0).all()
+
+
+def test_evidence_of_good_parts_nobody_had_seen_is_on_one_scale(fitted):
+    fresh = np.array([fitted.predict(three(k))["evidence"].values for k in range(300, 316)])
+    strange = np.array([fitted.predict(three(k), k % 4)["evidence"].values for k in range(20)])
+    assert ((strange.mean(0) > 0.5) & (strange.mean(0) < 1.5)).all(), strange.mean(0)
+    assert ((fresh.mean(0) > 0.2) & (fresh.mean(0) < 3)).all(), fresh.mean(0)
+
+
+@pytest.mark.parametrize("absent", [c for n in (1, 2, 3) for c in combinations(SENSORS, n)])
+def test_with_any_sensors_missing_the_rest_is_judged(fitted, absent):
+    told = fitted.predict(three(9, absent=absent))
+    there = [name for name in SENSORS if name not in absent]
+    assert np.isnan(told["evidence"].sel(sensor=list(absent))).all()
+    assert np.isnan(told["evidence_map"].sel(sensor=list(absent))).all()
+    assert np.isfinite(told["evidence"].sel(sensor=there)).all()
+    assert np.isfinite(told["image_score"]) == bool(there)
+    left = told["evidence"].sel(sensor=there)
+    xr.testing.assert_equal(told["image_score"], fitted.combine(left))
+
+
+def test_features_are_computed_once_a_scene_and_never_remembered_beyond_it(fitted, monkeypatch):
+    eyes = fitted.crossing_.reader.extractors
+    asked = []
+    kind = type(eyes["rgb"].inner)
+    features = kind.features
+    monkeypatch.setattr(
+        kind, "features", lambda own, shown: asked.append(0) or features(own, shown)
+    )
+    part = three(40)
+    before = fitted.predict(part)["image_score"].item()
+    assert len(asked) == 3
+    part["infrared"].values[PLANTED] += 9
+    assert fitted.predict(part)["image_score"].item() > 2 * before
+    assert all(not eye._held for eye in eyes.values())
+
+
+def test_the_transformer_alone_needs_no_bank_and_the_banks_alone_are_late_fusion():
+    parts = [scene(seed) for seed in range(10)]
+    alone = Transformer(sources=("transformer",), cells=8, most_steps=20).fit(parts)
+    assert alone.late_ is None
+    told = alone.predict(scene(50))
+    assert told["source"].values.tolist() == ["transformer"]
+    np.testing.assert_array_equal(told["evidence"], told["source_evidence"][0])
+    banks, late = Transformer(sources=("bank",)).fit(parts), Late().fit(parts)
+    for key in ("evidence", "evidence_map", "image_score", "anomaly_map"):
+        np.testing.assert_array_equal(
+            banks.predict(scene(50))[key], late.predict(scene(50))[key], strict=True
+        )
+
+
+def test_a_sensor_on_a_grid_of_its_own_has_its_bank_only():
+    parts = [three(seed, apart=("infrared",)) for seed in range(8)]
+    fusion = Transformer(cells=8, most_steps=10).fit(parts)
+    assert fusion.crossing_.reader.sensors == ["rgb", "points"]
+    told = fusion.predict(three(30, apart=("infrared",)))["source_evidence"]
+    assert np.isfinite(told.values).tolist() == [[True] * 3, [True, True, False]]
+    lone = [scene(seed, apart=("points",)) for seed in range(8)]
+    fusion = Transformer().fit(lone)
+    assert fusion.crossing_ is None
+    assert np.isfinite(fusion.predict(lone[0])["image_score"])
+    with pytest.raises(
+        MmdefectError, match="1 of the sensors on the reference's grid, two at least"
+    ):
+        Transformer(sources=("transformer",)).fit(lone)
+
+
+def test_a_sensor_that_was_blind_in_every_good_part_has_no_say_and_spoils_nothing():
+    blind = [three(seed, absent=("infrared",)) for seed in range(8)]
+    fusion = Transformer(cells=8, most_steps=10).fit(blind)
+    told = fusion.predict(three(50))
+    assert np.isfinite(told["evidence"]).values.tolist() == [True, True, False]
+    assert np.isfinite(told["image_score"])
+    again = Transformer.from_state(*fusion.state())
+    xr.testing.assert_equal(again.predict(three(50))["evidence"], told["evidence"])
+
+
+def test_too_few_parts_are_refused_with_the_number_it_takes():
+    for count, told in ((1, "1 good part to"), (7, "7 good parts to")):
+        with pytest.raises(MmdefectError, match=f"{told} learn from; the transformer takes 8 at"):
+            Transformer().fit([scene(seed) for seed in range(count)])
+    one = Transformer(sources=("bank",)).fit([scene(0)])
+    assert np.isfinite(one.predict(scene(1))["image_score"])
+    with pytest.raises(MmdefectError, match="there is no good part to learn from"):
+        Transformer().fit([])
+
+
+def test_a_model_of_other_sensors_says_which_it_misses(fitted):
+    with pytest.raises(SceneError, match=r"no sensor 'infrared', which was learnt; there are: rgb"):
+        fitted.predict(scene(0))
+    with pytest.raises(SceneError, match="no sensor 'sonar', which the fusion was told to use"):
+        Transformer(sensors=("sonar",)).fit([scene(0)])
+
+
+def test_unknown_rules_and_sources_are_told_what_there_is():
+    with pytest.raises(UnknownNameError, match="no fusion rule named 'vote'; there are: bonf"):
+        Transformer(rule="vote")
+    with pytest.raises(UnknownNameError, match="no source 'oracle'; there are: bank, transformer"):
+        Transformer(sources=("bank", "oracle"))
+
+
+def test_a_cell_of_which_most_is_a_hole_is_no_token_and_places_are_millimetres():
+    shown = frame("points", relief(3))
+    shown.values[:, :40, :40] = np.nan
+    frames = {"rgb": frame("rgb", relief(3)), "points": shown}
+    parts = [new_scene(frames, reference="rgb")] * 2
+    made = reader.Reader(reader.eyes_of({"rgb": "builtin", "points": "builtin"}, parts), 8)
+    held = made.learn(parts)[0]
+    assert made.geometry_ == "points"
+    assert held.there[0].all()
+    assert (~held.there[1]).sum() == (~held.placed).sum() == 25
+    place = held.place * made.reach_ + made.center_
+    np.testing.assert_allclose(place[-1, :2], [29.75, 29.75], atol=0.3)
