@@ -79,7 +79,8 @@ def _turned(points: Tensor) -> Tensor:
     """
     points = points - points.mean(0)
     axes = torch.linalg.eigh((points.T @ points).double()).eigenvectors
-    return points @ axes.flip(1).float()
+    turned: Tensor = points @ axes.flip(1).float()
+    return turned
 
 
 def _blocks(points: Tensor, seed: int) -> Tensor:
@@ -128,7 +129,7 @@ def _pick(
     picks[0] = first
     made = 1
     while made < len(picks):
-        block = farthest.argmax()
+        block = int(farthest.argmax())
         start = block * _BLOCK
         if seen[block] == made:
             picks[made] = start + gaps[start : start + _BLOCK].argmax()
