@@ -1,6 +1,6 @@
 """Evidence of every capture of a data set, extracted once and kept, so that thousands are cheap.
 
-Shared by the benchmarks of late fusion. A fit's settings are the product's own defaults.
+Shared by the benchmarks of late fusion. Settings are the product's own defaults.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,6 +13,7 @@ import xarray as xr
 from mmdefect.captures import Capture
 from mmdefect.dataset import Dataset
 from mmdefect.fusion.late import Late
+from mmdefect.inspection import Inspection
 from mmdefect.learning import Learning
 from mmdefect.settings import Settings
 
@@ -39,11 +40,22 @@ class Kept(NamedTuple):
         return cls(**{**rows, "sensors": tuple(rows["sensors"].tolist())})
 
 
-def learnt(dataset: Dataset, category: str, captures: list[Capture]) -> Late:
+def joined(pieces: list[Kept]) -> Kept:
+    """Several extractions as one."""
+    rows = (np.concatenate(column) for column in list(zip(*pieces, strict=True))[1:])
+    return Kept(pieces[0].sensors, *rows)
+
+
+def fitted(dataset: Dataset, fit: list[Capture], calibrate: list[Capture], path: Path) -> Late:
     """Late fusion of some good captures, with the features that ``fit`` would choose."""
-    features = Learning(dataset, category, Settings()).features
-    fusion = Late(sensors=tuple(dataset.sensors(category)), features=features)
-    return fusion.fit(dataset.scenes(captures))
+    if not path.exists():
+        category = fit[0].category
+        features = Learning(dataset, category, Settings()).features
+        fusion = Late(sensors=tuple(dataset.sensors(category)), features=features)
+        Inspection(fusion).fit(dataset.scenes(fit), dataset.scenes(calibrate)).save(path)
+    fusion = Inspection.load(path).fusion
+    assert isinstance(fusion, Late)
+    return fusion
 
 
 def extracted(
@@ -55,20 +67,23 @@ def extracted(
     rows: list[tuple] = []
     for number, scene in enumerate(scenes):
         told = predict(scene, number) if predict else fusion.predict(scene)
-        rows.append(
-            (
-                scene.attrs["capture"],
-                scene.attrs["label"],
-                told["evidence"].values,
-                told["sensor_score"].values,
-            )
-        )
-    ids, labels, evidence, scores = zip(*rows, strict=True)
-    return Kept(
-        tuple(fusion.sensors), np.array(ids), np.array(labels), np.array(evidence), np.array(scores)
-    )
+        head = (scene.attrs["capture"], scene.attrs["label"])
+        rows.append((*head, told["evidence"].values, told["sensor_score"].values))
+    return Kept(tuple(fusion.sensors), *(np.array(column) for column in zip(*rows, strict=True)))
 
 
 def kept(path: Path, make: Callable[[], Kept]) -> Kept:
     """What the file holds; made and written first where there is none."""
     return Kept.read(path) if path.exists() else make().saved(path)
+
+
+def kept_in_pieces(
+    folder: Path, captures: list[Capture], make: Callable[[list[Capture]], Kept], size: int = 100
+) -> Kept:
+    """The same in files of a hundred captures each, so that a run that was stopped goes on."""
+    pieces = []
+    for start in range(0, len(captures), size):
+        some = captures[start : start + size]
+        path = folder / f"{start:05d}-{len(some)}.npz"
+        pieces.append(kept(path, lambda some=some: make(some)))
+    return joined(pieces)

@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mmdefect.contracts import Detector, Scenes
+from mmdefect.errors import SceneError
 from mmdefect.progress import track
 from mmdefect.scene import apart_of
 
@@ -101,7 +102,19 @@ class HeldOut:
         return bool(np.isnan(self.scores).all())
 
     def learnt(self, places: bool) -> Learnt:
-        """Learn positions, where places may differ, and give the scores that scales rest on."""
+        """Learn positions, where places may differ, and give the scores that scales rest on.
+
+        Raises
+        ------
+        SceneError
+            When places are asked for and the parts' maps differ in size: no place is the same.
+        """
+        sizes = sorted({plane.shape for plane in self.maps}) if places else []
+        if len(sizes) > 1:
+            raise SceneError(
+                f"maps of {len(sizes)} sizes were found, {sizes[0]} and {sizes[-1]} cells among "
+                "them, but places are learnt of one; bring all scenes onto one grid"
+            )
         positions = Positions.learn(self.maps, self.folds) if places else Positions.flat()
         parts = np.array(self.scores)
         pixels = [row.astype(np.float64) for row in self.pixels]

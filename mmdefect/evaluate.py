@@ -14,6 +14,7 @@ from mmdefect.captures import Refusal
 from mmdefect.cards import Card
 from mmdefect.dataset import Dataset
 from mmdefect.errors import CardError, MmdefectError
+from mmdefect.few import FewParts
 from mmdefect.learning import check_features
 from mmdefect.published import beside_ours, read_published
 from mmdefect.report import linked, markdown_tables, mistake_rank, write_page
@@ -36,6 +37,7 @@ def evaluate(
     categories: Sequence[str] = (),
     settings: Settings | None = None,
     cache: SceneCache | None = None,
+    few: Sequence[int] = (),
     viewer_bytes: int = VIEWER_BYTES,
 ) -> Row:
     """Fit on good parts, judge the test parts, measure and report.
@@ -53,6 +55,8 @@ def evaluate(
     settings : Settings, optional
     cache : SceneCache, optional
         Where scenes are kept.
+    few : sequence of int
+        Numbers of good parts: the test parts are ranked once more after learning from so few.
     viewer_bytes : int
         Bytes of all captures' pages in the viewer, mistakes first; 0 for none.
 
@@ -78,7 +82,7 @@ def evaluate(
     }
     work = Work(folder)
     try:
-        _run(dataset, chosen, settings, results, work, folder, viewer_bytes)
+        _run(dataset, chosen, settings, results, work, folder, few, viewer_bytes)
     except MmdefectError:
         work.remove()
         raise
@@ -95,6 +99,7 @@ def _run(
     results: Row,
     work: Work,
     folder: Path,
+    few: Sequence[int],
     viewer_bytes: int,
 ) -> None:
     """Try every category, and write what came out."""
@@ -106,6 +111,7 @@ def _run(
         try:
             trial.into(results)
             pictures |= trial.pictures
+            results["few"] += FewParts(dataset, category, settings).rows(few) if few else []
             packed |= trial.packed
         except MmdefectError as error:
             failures.append(error)

@@ -208,6 +208,7 @@ def header(settings: Row) -> Row:
         "smallest_false_alarm": {},
         "rows": [],
         "rows_per_kind": [],
+        "few": [],
         "captures": [],
         "refused": [],
         "notes": [],

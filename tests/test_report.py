@@ -280,7 +280,8 @@ def test_the_markdown_table_has_the_right_cells():
         "category": "tire", "sensor": "fused", "good + defect": "42 + 16",
         "image AUROC": "0.981 [0.940–1.000]", "image AP": "0.970", "pixel AUROC": "–",
         "pixel AP": "–", "AUPRO@30": "0.931", "AUPRO@5": "0.700", "precision": "0.900",
-        "recall": "0.875", "FPR": "0.048", "s/capture": "0.210", "peak memory": "2.3 GB",
+        "recall": "0.875", "FPR": "0.048", "escapes": "0.125", "s/capture": "0.210",
+        "peak memory": "2.3 GB",
     }  # fmt: skip
     assert table[4][:4] == ["category", "kind", "sensor", "good + defect"]
     assert table[6][:4] == ["tire", "hole", "fused", "42 + 4"]
@@ -294,7 +295,7 @@ def test_texts_of_the_captures_cannot_break_the_markdown():
         make_results(rows=[make_row(category=hostile)], refused=[one], notes=[hostile])
     )
     (line,) = [line for line in text.splitlines() if line.startswith("| a")]
-    assert len(cells_of(line)) == 14
+    assert len(cells_of(line)) == 15
     assert r"\<script>" in text
     assert r"!\[x\]" in text
     assert "\n# c" not in text

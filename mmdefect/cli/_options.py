@@ -109,6 +109,22 @@ def settings_of(
     )
 
 
+def counts_of(text: str) -> tuple[int, ...]:
+    """Read numbers of good parts, separated by commas.
+
+    Raises
+    ------
+    BadParameter
+    """
+    words = [word for word in text.replace(" ", "").split(",") if word]
+    if not all(word.isdecimal() and int(word) for word in words):
+        raise typer.BadParameter(
+            f"{text!r} was given; whole numbers from 1 were promised, e.g. 1,2,4,8,16",
+            param_hint="--few",
+        )
+    return tuple(int(word) for word in words)
+
+
 def cache_of(folder: Path | None, most_bytes: int) -> "SceneCache | None":
     """Open the cache of scenes, where one is wanted."""
     if folder is None:

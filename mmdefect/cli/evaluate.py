@@ -23,6 +23,12 @@ def command(
     bank_bytes: options.BankBytes = 512 << 20,
     seed: options.Seed = 0,
     learn_weights: options.LearnWeights = False,
+    few: Annotated[
+        str,
+        typer.Option(
+            help="Also rank the test parts after learning from so few good parts, e.g. 1,2,4,8,16."
+        ),
+    ] = "",
     cache: options.Cache = None,
     cache_bytes: options.CacheBytes = options.CACHE_BYTES,
     viewer_bytes: Annotated[
@@ -51,6 +57,7 @@ def command(
             categories=category or (),
             settings=settings,
             cache=scenes,
+            few=options.counts_of(few),
             viewer_bytes=viewer_bytes,
         )
     out_console().print(console_table(results))

@@ -6,6 +6,7 @@ column, and one with brackets must not colour the console.
 
 from typing import TYPE_CHECKING, Any
 
+from mmdefect.report.curve import CAUTION, HEADINGS, curve_line, sensors_of_curve
 from mmdefect.report.numbers import (
     KIND_COLUMNS,
     UNKNOWN,
@@ -72,6 +73,12 @@ def markdown_tables(results: Row) -> str:
             "## Per kind of defect",
             _markdown(results["rows_per_kind"], KIND_COLUMNS),
         ]
+    if results.get("few"):
+        named = sensors_of_curve(results["few"])
+        lines = [[*HEADINGS, *named], ["---"] * (len(HEADINGS) + len(named))]
+        lines += [[_plain(cell) for cell in curve_line(row, named)] for row in results["few"]]
+        blocks += ["## Few good parts", CAUTION]
+        blocks.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
     if results.get("published"):
         lines = [PUBLISHED_HEADINGS, ["---"] * len(PUBLISHED_HEADINGS)]
         lines += [[_plain(cell) for cell in published_line(one)] for one in results["published"]]

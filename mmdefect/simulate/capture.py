@@ -8,7 +8,7 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mmdefect.errors import CardError
 from mmdefect.registration import Camera, Rig
 from mmdefect.simulate.body import Part, Planted
+from mmdefect.simulate.fixture import draw_standing
 from mmdefect.simulate.heat.infrared import (
     Heating,
     draw_bad_pixels,
@@ -200,6 +201,8 @@ def render_capture(
     size: int = 256,
     aligned: bool = False,
     sensors: tuple[str, ...] = SENSORS,
+    take: int = 0,
+    clamped_anew: bool = False,
 ) -> Capture:
     """Make one capture in memory.
 
@@ -219,6 +222,11 @@ def render_capture(
         Whether colour and points share one camera.
     sensors : tuple of str
         Render only these; the others' noise is the same with and without them.
+    take : int
+        How often the same part was captured before: light, heat, tube and noise are drawn anew.
+    clamped_anew : bool
+        Whether it was taken out of the fixture before each further take: where it lies is then
+        drawn anew too.
 
     Returns
     -------
@@ -238,6 +246,9 @@ def render_capture(
     key = (seed, zlib.crc32(product.encode()), SPLITS.index(split), index)
     drawn, flaw, around, *noise = np.random.default_rng(key).spawn(7)
     plan = made.draw(drawn)
+    if take:
+        clamping, around, *noise = np.random.default_rng((*key, take)).spawn(6)
+        plan = replace(plan, standing=draw_standing(clamping)) if clamped_anew else plan
     surroundings = _draw_surroundings(around)
     good = World(made.build(plan))
     mask = np.zeros((rig.cameras["rgb"].height, rig.cameras["rgb"].width), np.bool_)

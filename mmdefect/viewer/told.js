@@ -176,9 +176,10 @@ const showVerdict = () => {
   slider.value = threshold === null ? high : threshold;
   slider.setAttribute("aria-valuetext", `${written(threshold)}: ${VERDICTS[verdict]}`);
   drawStrip(by("strip"), capture, threshold);
+  const good = capture.good_scores;
+  const range = good.length ? ` score ${written(good[0])} to ${written(good[good.length - 1])}` : "";
   by("strip").setAttribute("aria-label", `This part scores ${written(capture.image_score)}; ` +
-    `${capture.good_scores.length} good parts score ${written(ends(capture.good_scores)[0])} to ${
-      written(ends(capture.good_scores)[1])}; the threshold is ${written(threshold)}.`);
+    `${good.length} good parts${range}; the threshold is ${written(threshold)}.`);
   document.documentElement.dataset.verdict = verdict;
   nameCaptures();
 };
