@@ -280,6 +280,7 @@ def main() -> None:
     parser.add_argument("--line", type=int, default=40, help="good captures that go by")
     parser.add_argument("--defective", type=int, default=18, help="defective ones, evenly chosen")
     parser.add_argument("--faults", default=",".join(FAULTS))
+    parser.add_argument("--sensors", default="", help="those that fail in turn; all when empty")
     parser.add_argument("--lines", type=int, default=1)
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
@@ -310,7 +311,7 @@ def main() -> None:
     healthy = both("", "")
     under = {
         (name, fault): None if fault == "frozen" else both(name, fault)
-        for name in healthy.sensors
+        for name in (asked.sensors.split(",") if asked.sensors else healthy.sensors)
         for fault in asked.faults.split(",")
     }
     judge = Judge(inspection.calibration_, Peaks(), RATE)
