@@ -98,7 +98,7 @@ class Transformer:
         width: int = 64,
         layers: int = 2,
         heads: int = 4,
-        most_steps: int = 300,
+        most_steps: int = 200,
         checkpoint: str | Path | None = None,
         compiled: bool = False,
     ) -> None:
