@@ -9,7 +9,7 @@ const LEGENDS = {
   frames: "What each sensor saw, coloured between its 1st and 99th percentile; heights are lit by their slope.",
   over: "Evidence against each pixel (−ln p among good parts; higher is worse) over the frame in grey.",
   evidence: "Evidence against each pixel (−ln p among good parts; higher is worse), one scale for all maps.",
-  attribution: "Attribution: each sensor's share of the fused evidence, pixel by pixel (Shapley values; they sum to the fused map). In the fused pane the colour names the sensor with the largest share.",
+  attribution: "Attribution: each sensor's share of the fused evidence, pixel by pixel (Shapley values; they sum to the fused map above what good pixels usually have). In the fused pane the colour names the sensor with the largest share.",
 };
 
 const state = {
