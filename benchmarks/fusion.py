@@ -29,9 +29,9 @@ FALSE_ALARM = 0.05
 SEEDS = 3
 
 
-def parsed() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def parser_of(described: str) -> argparse.ArgumentParser:
+    """Make a parser of what both scripts are told."""
+    parser = argparse.ArgumentParser(description=described.split("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--work", type=Path, required=True, help="where everything is kept")
     parser.add_argument("--product", default="panel")
@@ -40,8 +40,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--card", type=Path, help="by default the folder's own")
     parser.add_argument("--good", type=int, default=300, help="good test parts at most")
     parser.add_argument("--defective", type=int, default=300, help="defective test parts at most")
-    parser.add_argument("--only-fit", action="store_true")
-    return parser.parse_args()
+    return parser
 
 
 def features(dataset: Dataset, product: str, weights: Path | None) -> dict[str, str]:
@@ -54,14 +53,15 @@ def features(dataset: Dataset, product: str, weights: Path | None) -> dict[str, 
 
 
 def tested(dataset: Dataset, product: str, good: int, defective: int) -> list[Capture]:
-    """Draw test parts: a random part of what is there, every kind in its share."""
+    """Draw test parts of every kind in its share, good and defective ones in turn."""
     rng = np.random.default_rng(0)
     captures = [c for c in dataset.captures(product) if c.split == "test"]
-    chosen = []
+    chosen: list[tuple[float, Capture]] = []
     for label, most in (("good", good), ("defect", defective)):
         own = [c for c in captures if c.label == label]
-        chosen += [own[n] for n in rng.permutation(len(own))[:most]]
-    return chosen
+        drawn = [own[n] for n in rng.permutation(len(own))[:most]]
+        chosen += [(n / len(drawn), capture) for n, capture in enumerate(drawn)]
+    return [capture for _, capture in sorted(chosen, key=lambda one: one[0])]
 
 
 def fitted(
@@ -70,7 +70,8 @@ def fitted(
     """Fit and calibrate on one third of the good parts."""
     train = [c for c in dataset.captures(asked.product) if c.split == "train"]
     fit, calibrate = divide(train[seed :: asked.seeds], [], FALSE_ALARM, seed)
-    fusion = kept_late(asked.work / asked.product / f"seed{seed}", specs, seed)
+    options = {"places": asked.places, "heavy_tails": asked.heavy_tails}
+    fusion = kept_late(asked.work / asked.product / f"seed{seed}", specs, seed, **options)
     scenes = [
         [dataset.scene(c) for c in track(side, len(side), "reading")] for side in (fit, calibrate)
     ]
@@ -105,7 +106,12 @@ def scored(
 
 def main() -> None:
     """Fit, score, print the tables; keep them as JSON."""
-    asked = parsed()
+    parser = parser_of(__doc__ or "")
+    parser.add_argument("--places", action="store_true", help="late fusion's places=True")
+    parser.add_argument("--heavy-tails", action="store_true", help="and heavy_tails=True")
+    parser.add_argument("--only-parts", action="store_true", help="leave the pixels out")
+    parser.add_argument("--only-fit", action="store_true")
+    asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
     cache = SceneCache(asked.work / "scenes", 16 << 30)
     dataset = Dataset(asked.card or asked.folder / "card.toml", asked.folder, cache=cache)
@@ -121,9 +127,13 @@ def main() -> None:
     product = Product(
         asked.product, seeds, truth, [c.kind for c in test], [c.label for c in test], groups
     )
-    results = tables(product)
-    path = asked.work / asked.product / "tables.json"
-    path.write_text(json.dumps(results, indent=1))
+    named = "places" * asked.places + "heavy" * asked.heavy_tails
+    path = asked.work / asked.product / f"tables{named}.json"
+    tables(product, lambda rows: _write(path, rows), asked.only_parts)
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":

@@ -106,6 +106,8 @@ def likelihood_ratio(product: Product, own: Seed, sensors: Sequence[str], half: 
     logs, rates, columns = [], [], []
     for kind, sensor in seen_by.items():
         bad = np.intersect1d(product.of(kind), half)
+        if not len(bad):
+            continue
         mean = own.evidence[bad, product.sensors.index(sensor)].mean()
         rates.append(np.clip(1 / max(mean, 1e-9), 0.02, 0.95))
         logs.append(np.log(len(bad)))
@@ -130,8 +132,9 @@ def references(
     product: Product, sensors: Sequence[str], seen_by: Mapping[str, str]
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """AUROC of every kind's reference with its replicates, and the statistics that were chosen."""
-    rng = np.random.default_rng(1)
-    side = rng.permutation(len(product.kinds)) % 2
+    side = np.zeros(len(product.kinds), dtype=int)
+    for numbers in (product.good, *(product.of(kind) for kind in seen_by)):
+        side[numbers[1::2]] = 1
     columns = [product.sensors.index(name) for name in sensors]
     chosen: list[str] = []
     told: dict[str, list[np.ndarray]] = {kind: [] for kind in seen_by}
@@ -205,8 +208,8 @@ def kinds_of(product: Product) -> list[str]:
     return sorted(found, key=lambda kind: (product.groups[kind], kind))
 
 
-def measured(product: Product, sensors: tuple[str, ...], alone: Any, pixels: Any) -> dict[str, Any]:
-    """Both statements for one set of sensors.
+def parts(product: Product, sensors: tuple[str, ...], alone: Any) -> dict[str, Any]:
+    """Both statements about parts, for one set of sensors.
 
     Parameters
     ----------
@@ -214,8 +217,6 @@ def measured(product: Product, sensors: tuple[str, ...], alone: Any, pixels: Any
     sensors : tuple of str
     alone : dict
         Scores of each sensor alone.
-    pixels : dict
-        AUPROs of each sensor alone.
 
     Returns
     -------
@@ -227,16 +228,10 @@ def measured(product: Product, sensors: tuple[str, ...], alone: Any, pixels: Any
     row: dict[str, Any] = {
         "sensors": list(sensors),
         "best": best,
-        "best_auroc": difference(single[best]),
-        "fused_auroc": difference(fused),
+        "alone": {name: difference(value) for name, value in single.items()},
+        "fused": difference(fused),
         "gain": difference(fused - single[best]),
     }
-    maps = aupro(product, sensors)
-    for name in LIMITS:
-        top = max(sensors, key=lambda s: pixels[s][name][0])
-        row[name] = {"best": top, "best_value": difference(pixels[top][name]),
-                     "fused": difference(maps[name]),
-                     "gain": difference(maps[name] - pixels[top][name])}  # fmt: skip
     kinds = kinds_of(product)
     each = {k: {s: auroc(product, alone[s], k) for s in sensors} for k in kinds}
     seen_by = {k: max(sensors, key=lambda s: each[k][s][0]) for k in kinds}
@@ -246,43 +241,85 @@ def measured(product: Product, sensors: tuple[str, ...], alone: Any, pixels: Any
         together = auroc(product, own, kind)
         row["kinds"].append({
             "kind": kind, "group": product.groups[kind], "n": len(product.of(kind)),
-            "best": seen_by[kind], "best_auroc": float(each[kind][seen_by[kind]][0]),
+            "best": seen_by[kind], "alone": {s: float(each[kind][s][0]) for s in sensors},
             "reference": float(reference[kind][0]), "fused": float(together[0]),
             "gain": difference(together - reference[kind]),
         })  # fmt: skip
     return row
 
 
-def tables(product: Product) -> list[dict[str, Any]]:
-    """Measure all sensors, then every subset of two and more; print what comes out."""
+def tables(
+    product: Product, keep: Callable[[list[dict[str, Any]]], None], only_parts: bool = False
+) -> None:
+    """Measure parts by all sensors and every subset of two and more, then pixels in that order.
+
+    Parameters
+    ----------
+    product : Product
+    keep : callable
+        Given all rows after each step.
+    only_parts : bool
+        Leave the pixels out.
+    """
+    sets = [chosen for size in range(len(product.sensors), 1, -1)
+            for chosen in combinations(product.sensors, size)]  # fmt: skip
     alone = {name: scores(product, (name,)) for name in product.sensors}
+    rows: list[dict[str, Any]] = []
+    for chosen in sets:
+        rows.append(parts(product, chosen, alone))
+        _print(product, rows[-1])
+        keep(rows)
+    for row in rows:
+        _print_kinds(product, row, whole=row is rows[0])
+    if only_parts:
+        return
     pixels = {name: aupro(product, (name,)) for name in product.sensors}
-    rows = []
-    for size in range(len(product.sensors), 1, -1):
-        for chosen in combinations(product.sensors, size):
-            rows.append(measured(product, chosen, alone, pixels))
-            _print(product, rows[-1], per_kind=size == len(product.sensors))
-    return rows
+    for chosen, row in zip(sets, rows, strict=True):
+        maps = aupro(product, chosen)
+        for name in LIMITS:
+            top = max(chosen, key=lambda s, name=name: pixels[s][name][0])
+            row[name] = {
+                "best": top,
+                "alone": {s: difference(pixels[s][name]) for s in chosen},
+                "fused": difference(maps[name]),
+                "gain": difference(maps[name] - pixels[top][name]),
+            }
+        _print_pixels(product, row)
+        keep(rows)
 
 
-def _print(product: Product, row: dict[str, Any], per_kind: bool) -> None:
-    """Print one row as Markdown."""
+def _print(product: Product, row: dict[str, Any]) -> None:
+    """Print the parts of one set of sensors as Markdown."""
     worst = min(row["kinds"], key=lambda one: one["gain"].value)
     within = sum(one["gain"].value >= -0.01 for one in row["kinds"])
-    cells = [product.name, " ".join(row["sensors"]), f"{row['best']} {row['best_auroc'].value:.3f}",
-             f"{row['fused_auroc'].value:.3f}", _told(row["gain"])]  # fmt: skip
+    best = row["best"]
+    _line(product.name, " ".join(row["sensors"]), f"{best} {row['alone'][best].value:.3f}",
+          f"{row['fused'].value:.3f}", _told(row["gain"]), f"{within}/{len(row['kinds'])}",
+          f"{worst['kind']} {worst['gain'].value:+.3f}")  # fmt: skip
+
+
+def _print_kinds(product: Product, row: dict[str, Any], whole: bool) -> None:
+    """Print the kinds of one set of sensors: all, or those that fall short."""
+    print(f"\n{' '.join(row['sensors'])}: reference by {sorted(set(row['reference_rules']))}")
+    for one in row["kinds"]:
+        if whole or one["gain"].value < -0.01:
+            _line(product.name, one["group"], one["kind"], str(one["n"]), one["best"],
+                  f"{one['alone'][one['best']]:.3f}", f"{one['reference']:.3f}",
+                  f"{one['fused']:.3f}", _told(one["gain"]))  # fmt: skip
+
+
+def _print_pixels(product: Product, row: dict[str, Any]) -> None:
+    """Print the pixels of one set of sensors."""
+    cells = [product.name, " ".join(row["sensors"])]
     for name in LIMITS:
         own = row[name]
-        cells += [f"{own['best']} {own['best_value'].value:.3f}", f"{own['fused'].value:.3f}",
-                  _told(own["gain"])]  # fmt: skip
-    cells += [f"{within}/{len(row['kinds'])}", f"{worst['kind']} {worst['gain'].value:+.3f}"]
+        cells += [f"{own['best']} {own['alone'][own['best']].value:.3f}",
+                  f"{own['fused'].value:.3f}", _told(own["gain"])]  # fmt: skip
+    _line(*cells)
+
+
+def _line(*cells: str) -> None:
     print("| " + " | ".join(cells) + " |", flush=True)
-    if per_kind:
-        print(f"  reference by {sorted(set(row['reference_rules']))}")
-        for one in row["kinds"]:
-            print(f"| {product.name} | {one['group']} | {one['kind']} | {one['n']} | {one['best']} "
-                  f"{one['best_auroc']:.3f} | {one['reference']:.3f} | {one['fused']:.3f} | "
-                  f"{_told(one['gain'])} |", flush=True)  # fmt: skip
 
 
 def _told(one: Estimate) -> str:

@@ -19,13 +19,14 @@ from mmdefect.contracts import Detector, Scenes, Tensors, Updatable
 from mmdefect.errors import MmdefectError, NotFittedError, SceneError, UnknownNameError
 from mmdefect.prediction import new_prediction
 from mmdefect.registry import load
-from mmdefect.scene import apart_of, registered_in, sensors_of
+from mmdefect.scene import apart_of, sensors_of
 from mmdefect.weighing import check_sensors
 
 from ._held_out import held_out, scales_of
 from ._kept import detectors_of, packed, packed_positions, positions_of
 from ._rules import RULES, labelled
 from ._scales import Scale
+from ._weighing import weighed
 from ._weights import Weights, weights_of
 
 __all__ = ["Late"]
@@ -221,22 +222,22 @@ class Late:
         SceneError
             When the scene lacks a sensor that was learnt.
         """
-        prediction = self._scored(scene, without)
-        names = list(self.detectors_)
-        evidence = [
-            self.part_scales_[name].evidence(prediction["sensor_score"].sel(sensor=name))
-            for name in names
-        ]
-        maps = [
-            self.pixel_scales_[name].evidence(prediction["sensor_map"].sel(sensor=name))
-            for name in names
-        ]
-        prediction["evidence"] = ("sensor", np.array(evidence, dtype=np.float64))
-        prediction["evidence_map"] = (("sensor", "y", "x"), np.stack(maps))
-        registered = [name for name in registered_in(scene) if name in names]
-        prediction["anomaly_map"] = self.combine(prediction["evidence_map"].sel(sensor=registered))
-        prediction["image_score"] = self.combine(prediction["evidence"])
-        return prediction
+        return self._weighed(self._scored(scene, without))
+
+    def replaced(
+        self, prediction: xr.Dataset, own: Mapping[str, xr.Dataset], scene: xr.Dataset
+    ) -> xr.Dataset:
+        """Predict a scene as if the detectors of some sensors had said ``own``."""
+        changed = prediction.copy(deep=True)
+        for name, told in own.items():
+            pixels, score = self.positions_[name].rescored(told, apart_of(scene, name))
+            changed["sensor_map"].loc[{"sensor": name}] = pixels
+            changed["sensor_score"].loc[{"sensor": name}] = score
+        return self._weighed(changed)
+
+    def _weighed(self, prediction: xr.Dataset) -> xr.Dataset:
+        """Bring the sensors' scores to evidence, and combine it."""
+        return weighed(prediction, self.part_scales_, self.pixel_scales_, self.combine)
 
     def combine(self, evidence: xr.DataArray) -> xr.DataArray:
         """Combine evidence over sensors.
@@ -305,7 +306,7 @@ class Late:
 
     @property
     def _weighs(self) -> Weights | None:
-        return self.weights_ if self.weights_ is not None and self.weights_.better else None
+        return self.weights_ if self.weights_ and self.weights_.better else None
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "detectors_"):
@@ -327,9 +328,8 @@ class Late:
         held = held_out(self.detectors_, scenes, self.folds, self.seed)
         learnt = {name: parts.learnt(self.places) for name, parts in held.items()}
         self.positions_ = {name: told.positions for name, told in learnt.items()}
-        self.part_scales_, self.pixel_scales_, self.correlation_ = scales_of(
-            learnt, self.heavy_tails
-        )
+        scales = scales_of(learnt, self.heavy_tails)
+        self.part_scales_, self.pixel_scales_, self.correlation_ = scales
         self.good_evidence_ = np.stack(
             [self.part_scales_[name].evidence(told.parts) for name, told in learnt.items()], axis=1
         ).astype(np.float64)

@@ -12,6 +12,8 @@ from typing import Any, Protocol, Self, runtime_checkable
 import numpy as np
 import xarray as xr
 
+from mmdefect.evidence import Match
+
 Tensors = dict[str, np.ndarray]
 
 
@@ -153,14 +155,59 @@ class Mergeable(Protocol):
         ...
 
 
+class Memory(Protocol):
+    """A scene's patches of one sensor, each beside the good one it is nearest to."""
+
+    def match(self, pixels: np.ndarray, count: int) -> Match | None:
+        """Hold the strangest patch under pixels (y, x), bool, beside the nearest good parts'."""
+        ...
+
+    def replaced(self, pixels: np.ndarray) -> tuple[xr.Dataset, int]:
+        """Predict with the patches under pixels (y, x) as their nearest good ones; count them."""
+        ...
+
+    def by_group(self) -> xr.DataArray:
+        """Split the detector's map into groups of features (group, y, x), which sum to it."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A detector that can say which good patches a patch is nearest to."""
+
+    def recall(self, scene: xr.Dataset) -> Memory:
+        """Hold a scene's patches beside good ones."""
+        ...
+
+
+@runtime_checkable
+class Divided(Protocol):
+    """A fusion of detectors, one a sensor, that can be asked what if one said otherwise."""
+
+    detectors_: Mapping[str, Detector]
+
+    def replaced(
+        self, prediction: xr.Dataset, own: Mapping[str, xr.Dataset], scene: xr.Dataset
+    ) -> xr.Dataset:
+        """Give a prediction as if the detectors of some sensors had predicted ``own``."""
+        ...
+
+
 class Explainer(Protocol):
-    """Says what a score came from."""
+    """Says what a score came from.
 
-    def attribute(self, fusion: Fusion, prediction: xr.Dataset) -> xr.Dataset:
-        """Share a prediction's evidence out.
+    ``explains`` names what the shares sum to, less the baseline: ``anomaly_map`` over ``sensor``,
+    pixel by pixel, and ``image_score`` over ``sensor``; ``sensor_map`` over a sensor's channels;
+    ``patch_score`` over a sensor's pixels. Empty where a method promises no sum. A method that
+    can explain no sensor of a scene raises MmdefectError.
+    """
 
-        Gives ``attribution_map`` (sensor, y, x), summing over ``sensor`` to ``anomaly_map``, and
-        ``attribution`` (sensor), summing to ``image_score``, both less the baseline: the
-        combination of no sensor at all.
+    explains: tuple[str, ...]
+
+    def attribute(self, fusion: Fusion, prediction: xr.Dataset, scene: xr.Dataset) -> xr.Dataset:
+        """Share a prediction out.
+
+        Gives ``attribution_map`` (sensor, y, x), NaN for a sensor that the method cannot explain,
+        and ``attribution`` (sensor), in the unit of what it explains.
         """
         ...

@@ -12,17 +12,19 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 
+from mmdefect.calibrating import calibrated
 from mmdefect.contracts import Fusion, Scenes, Updatable
 from mmdefect.errors import MmdefectError, ModelError, NotFittedError
+from mmdefect.explain import Explanation, explained
+from mmdefect.familiar import Familiar, check_scene, three_way
 from mmdefect.judging import Judge, places_to_regions
 from mmdefect.model import Learnt, ModelFolder, Origin, load, save
 from mmdefect.peaks import Peaks, usual_area
-from mmdefect.progress import track
 from mmdefect.records import rows_of
 from mmdefect.regions import Region, surface_area
 from mmdefect.reliability import Reliability
 from mmdefect.verdict import Calibration
-from mmdefect.weighing import check_alike, weighed
+from mmdefect.weighing import weighed
 from mmdefect.zones import Zones
 
 
@@ -38,6 +40,8 @@ class Inspection:
     zones : Zones, optional
         What is ignored and what is judged apart; by default those of the card, when the scenes
         come from a `Dataset`.
+    refer : float
+        A part is referred to a person up to this p-value; not kept with a model.
 
     Attributes
     ----------
@@ -45,6 +49,8 @@ class Inspection:
         What good parts that fitted nothing score.
     peaks_ : Peaks
         How high their maps reach.
+    familiar_ : Familiar
+        What good parts look like; a part that looks like none is not inspectable.
     origin_ : Origin or None
         The data set, when the scenes came from one.
     model_ : ModelFolder or None
@@ -54,13 +60,18 @@ class Inspection:
     """
 
     def __init__(
-        self, fusion: Fusion, false_alarm: float = 0.05, zones: Zones | None = None
+        self,
+        fusion: Fusion,
+        false_alarm: float = 0.05,
+        zones: Zones | None = None,
+        refer: float = 0.0,
     ) -> None:
         if not 0 < false_alarm < 1:
             raise ValueError(f"false_alarm is {false_alarm}; a rate between 0 and 1 was promised")
         self.fusion = fusion
         self.false_alarm = false_alarm
         self.zones = zones or Zones()
+        self.refer = refer
         self.origin_: Origin | None = None
         self.model_: ModelFolder | None = None
         self.weighing_ = ""
@@ -107,8 +118,8 @@ class Inspection:
         self.calibration_ = Calibration(sensors, blank, blank, self.fusion.combine)
         first = next(iter(scenes))
         self.size_ = (first.sizes["y"], first.sizes["x"])
-        names = tuple(place.name for place in self.zones.places(first))
-        self.peaks_ = Peaks(names, area=usual_area(scenes, self.zones))
+        self.familiar_, area = Familiar.learn(scenes), usual_area(scenes, self.zones)
+        self.peaks_ = Peaks(tuple(place.name for place in self.zones.places(first)), area=area)
         self._calibrate(calibration)
         return self
 
@@ -140,7 +151,8 @@ class Inspection:
         """
         self._check(scene)
         judge = reliability or self._judge
-        return judge.judged(self.fusion.predict(scene), self.zones.places(scene))
+        judged = judge.judged(self.fusion.predict(scene), self.zones.places(scene))
+        return three_way(judged, self.familiar_.why_not(scene), self.refer)
 
     def reliability(self, run_length: float = 10_000, seed: int = 0) -> Reliability:
         """Begin to watch the sensors of a line.
@@ -154,12 +166,7 @@ class Inspection:
         Returns
         -------
         Reliability
-            To be given to `predict` with every scene of the line.
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
+            To be given to `predict` with every scene of the line; not before ``fit``.
         """
         self._check_fitted()
         return Reliability(self._judge, run_length, seed)
@@ -181,6 +188,18 @@ class Inspection:
         places = self.zones.places(scene)
         areas = {place.grid: surface_area(scene, place.grid) for place in places}
         return places_to_regions(self._judge, prediction, places, areas)
+
+    def explain(
+        self, scene: xr.Dataset, prediction: xr.Dataset | None = None, nearest: int = 3
+    ) -> Explanation:
+        """Say why a scene is judged as it is (``docs/explain.md``).
+
+        ``nearest`` counts the good parts beside a patch. Another scene's prediction is refused.
+        """
+        self._check(scene)
+        told = self.predict(scene) if prediction is None else prediction
+        places = self.zones.places(scene)
+        return explained(self._judge, self.fusion, scene, told, places, nearest)
 
     def table(self, scenes: Iterable[xr.Dataset]) -> list[dict[str, Any]]:
         """Judge scenes, and tell the results as tidy rows.
@@ -251,20 +270,16 @@ class Inspection:
         zones = Zones(card.zones if card else ())
         inspection = cls(learnt.fusion, folder.current.false_alarm, zones)
         inspection.calibration_, inspection.peaks_ = learnt.calibration, learnt.peaks
-        inspection.size_, inspection.origin_ = learnt.size, learnt.origin
+        inspection.size_, inspection.familiar_ = learnt.size, learnt.familiar
+        inspection.origin_ = learnt.origin
         inspection.model_ = folder
         return inspection
 
     def learnt(self) -> Learnt:
-        """Give everything that was learnt, as a model holds it.
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
+        """Give everything that was learnt, as a model holds it; not before ``fit``."""
         self._check_fitted()
-        return Learnt(self.fusion, self.calibration_, self.peaks_, self.size_, self.origin_)
+        rest = (self.peaks_, self.size_, self.origin_, self.familiar_)
+        return Learnt(self.fusion, self.calibration_, *rest)
 
     def update(self, scenes: Scenes, calibration: Scenes) -> int:
         """Take further good parts in, so that the false-alarm rate still holds.
@@ -318,16 +333,9 @@ class Inspection:
         return 1 / (len(self.calibration_.fused(used)) + 1) / self.zones.smallest_share
 
     def _calibrate(self, scenes: Scenes) -> None:
-        """Judge good parts that fitted nothing, and remember how high they reach."""
-        evidence, scores, levels = [], [], []
-        for scene in track(scenes, len(scenes), "calibrating on good parts"):
-            prediction = self.fusion.predict(scene)
-            evidence.append(prediction["evidence"].values)
-            scores.append(prediction["sensor_score"].values)
-            places = self.zones.places(scene)
-            levels.append(self.peaks_.measure(prediction, places, self.fusion.combine))
-        self.calibration_ = self.calibration_.joined(evidence, scores)
-        self.peaks_.add(levels)
+        """Judge good parts that fitted nothing, and remember it."""
+        known = (self.peaks_, self.familiar_, self.calibration_)
+        self.calibration_, self.familiar_ = calibrated(self.fusion, self.zones, *known, scenes)
 
     @property
     def _judge(self) -> Judge:
@@ -338,6 +346,5 @@ class Inspection:
             raise NotFittedError("the inspection knows no part; fit it first")
 
     def _check(self, scene: xr.Dataset) -> None:
-        """Refuse a scene of other sensors or another size than what was learnt."""
         self._check_fitted()
-        check_alike(scene, self.calibration_.sensors, self.size_)
+        check_scene(scene, self.calibration_.sensors, self.size_, self.familiar_.frames)

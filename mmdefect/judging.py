@@ -12,7 +12,7 @@ import xarray as xr
 
 import mmdefect.panel  # noqa: F401 - gives datasets .mmdefect
 from mmdefect.peaks import Peaks, map_of, seen_on
-from mmdefect.regions import Plane, Region, components, sized
+from mmdefect.regions import Mask, Plane, Region, components, sized
 from mmdefect.verdict import Calibration, conformal_p, conformal_threshold, parts_needed
 from mmdefect.zones import Place
 
@@ -122,17 +122,28 @@ def places_to_regions(
     list of Region
         The most surprising first.
     """
+    return [region for region, _ in regions_with_pixels(judge, prediction, places, areas)]
+
+
+def regions_with_pixels(
+    judge: Judge,
+    prediction: xr.Dataset,
+    places: Sequence[Place],
+    areas: Mapping[str, Plane | None],
+) -> list[tuple[Region, Mask]]:
+    """Find the regions of all places, each with its pixels (y, x).
+
+    Parameters and order are those of `places_to_regions`.
+    """
     found = [
-        region
-        for place in places
-        for region in _regions(judge, prediction, place, areas[place.grid])
+        told for place in places for told in _regions(judge, prediction, place, areas[place.grid])
     ]
-    return sorted(found, key=lambda region: (region.p_value, -region.evidence))
+    return sorted(found, key=lambda told: (told[0].p_value, -told[0].evidence))
 
 
 def _regions(
     judge: Judge, prediction: xr.Dataset, place: Place, area: Plane | None
-) -> list[Region]:
+) -> list[tuple[Region, Mask]]:
     """Find the regions of one place: connected, above what half of the good parts never reach."""
     peaks, combine = judge.peaks, judge.calibration.combine
     used = judge.used(prediction, place)
@@ -146,23 +157,22 @@ def _regions(
         rows, columns = np.nonzero(pixels)
         highest = int(np.argmax(fused[rows, columns]))
         level = peaks.level(fused, place._replace(pixels=pixels))
-        told.append(
-            Region(
-                place=place.name,
-                box=(
-                    int(columns.min()),
-                    int(rows.min()),
-                    int(columns.max()) + 1,
-                    int(rows.max()) + 1,
-                ),
-                area_px=int(rows.size),
-                area_mm2=sized(pixels, area),
-                peak=(int(columns[highest]), int(rows[highest])),
-                evidence=float(fused[rows[highest], columns[highest]]),
-                p_value=conformal_p(level, good),
-                sensors=_supporting(judge, prediction, place.name, used, pixels),
-            )
+        region = Region(
+            place=place.name,
+            box=(
+                int(columns.min()),
+                int(rows.min()),
+                int(columns.max()) + 1,
+                int(rows.max()) + 1,
+            ),
+            area_px=int(rows.size),
+            area_mm2=sized(pixels, area),
+            peak=(int(columns[highest]), int(rows[highest])),
+            evidence=float(fused[rows[highest], columns[highest]]),
+            p_value=conformal_p(level, good),
+            sensors=_supporting(judge, prediction, place.name, used, pixels),
         )
+        told.append((region, pixels))
     return told
 
 

@@ -179,24 +179,39 @@ def inspect(model: Inspection | str | Path, paths: Iterable[str | Path]) -> Iter
     ModelError
         When the model carries no card, or cannot be read.
     """
+    inspection, digest = loaded(model)
+    for found in found_below(inspection, paths):
+        if isinstance(found, Refusal):
+            yield unjudged(found, digest)
+        else:
+            yield {**judged(inspection, *found), "model": digest}
+
+
+def loaded(model: Inspection | str | Path) -> tuple[Inspection, str | None]:
+    """Load a model that carries a card, and tell its hash."""
     inspection = model if isinstance(model, Inspection) else Inspection.load(model)
     if inspection.origin_ is None:
         raise ModelError(
             "the model was fitted on scenes without a card, so that no file can be read for it; "
             "fit it with 'mmdefect fit', or on the scenes of a Dataset"
         )
-    digest = inspection.model_.hash if inspection.model_ else None
+    return inspection, inspection.model_.hash if inspection.model_ else None
+
+
+def found_below(
+    inspection: Inspection, paths: Iterable[str | Path]
+) -> Iterator[tuple[Dataset, Capture] | Refusal]:
+    """Go through the captures that paths lead to, and through what is none."""
+    assert inspection.origin_ is not None
     finder = Finder(inspection.origin_)
     for path in paths:
         try:
             dataset, captures, others = finder.captures(Path(path))
         except MmdefectError as error:
-            yield unjudged(Refusal(str(path), "", str(path), str(error)), digest)
+            yield Refusal(str(path), "", str(path), str(error))
             continue
-        for refusal in others:
-            yield unjudged(refusal, digest)
-        for capture in captures:
-            yield {**judged(inspection, dataset, capture), "model": digest}
+        yield from others
+        yield from ((dataset, capture) for capture in captures)
 
 
 def judged(
@@ -232,7 +247,7 @@ def judged(
         scene = dataset.scene(capture)
         refused = [r for r in dataset.refused if r.capture == capture.id and r.sensor != MASK]
         if whole and refused:
-            why = [_reason(refusal) for refusal in refused]
+            why = [reason(refusal) for refusal in refused]
             blank = unjudged(refused[0], None)
             return {**blank, "verdict": "not_inspectable", "files": files, "refused": why}
         prediction = inspection.predict(scene, reliability)
@@ -251,7 +266,7 @@ def judged(
         "regions": region_rows(inspection.regions(scene, prediction)),
         "files": files,
         "seconds": time.perf_counter() - started,
-        "refused": [_reason(refusal) for refusal in refused],
+        "refused": [reason(refusal) for refusal in refused],
     }
 
 
@@ -279,10 +294,11 @@ def unjudged(refusal: Refusal, digest: str | None) -> Row:
         "regions": [],
         "files": {},
         "seconds": None,
-        "refused": [_reason(refusal)],
+        "refused": [reason(refusal)],
         "model": digest,
     }
 
 
-def _reason(refusal: Refusal) -> Row:
+def reason(refusal: Refusal) -> Row:
+    """Tell why something was refused."""
     return {"sensor": refusal.sensor, "file": refusal.file, "why": refusal.why}

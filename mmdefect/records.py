@@ -35,7 +35,8 @@ def record_of(prediction: xr.Dataset) -> Row:
     -------
     dict
         ``verdict``, ``image_score``, ``p_value``, ``threshold`` and ``sensors``; with zones
-        judged apart also ``zones``, and ``faults`` where the sensors are watched.
+        judged apart also ``zones``, ``faults`` where the sensors are watched, and ``why`` where
+        the verdict is not the p-value's.
     """
     told: Row = {
         "verdict": prediction.attrs["verdict"],
@@ -44,6 +45,8 @@ def record_of(prediction: xr.Dataset) -> Row:
         "threshold": plain(prediction.attrs.get("threshold", np.nan)),
         "sensors": {str(name): _sensor(prediction, name) for name in prediction["sensor"].values},
     }
+    if "why" in prediction.attrs:
+        told["why"] = prediction.attrs["why"]
     if "faults" in prediction.attrs:
         told["faults"] = dict(prediction.attrs["faults"])
     if "zone" in prediction.coords:

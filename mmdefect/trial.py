@@ -230,7 +230,7 @@ class Trial:
 
     def _picture(self, scene: xr.Dataset, prediction: xr.Dataset, record: Row, path: Path) -> None:
         """Put a capture's part of the report on disk."""
-        shares = self.explainer.attribute(self.inspection.fusion, prediction)
+        shares = self.explainer.attribute(self.inspection.fusion, prediction, scene)
         for name, share in zip(
             shares["sensor"].values, shares["attribution"].values.tolist(), strict=True
         ):

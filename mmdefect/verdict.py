@@ -103,12 +103,15 @@ class Calibration:
         In each sensor's own units.
     combine : callable
         The fusion's rule, (sensor, …) to (…).
+    pixels : float array (part,), optional
+        The median of each part's fused map; empty where a model of old does not know.
     """
 
     sensors: tuple[str, ...]
     evidence: np.ndarray
     scores: np.ndarray
     combine: Combine
+    pixels: np.ndarray = field(default_factory=lambda: np.empty(0))
     _fused: dict[tuple[str, ...], np.ndarray] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
@@ -117,13 +120,20 @@ class Calibration:
         had = ", ".join(f"{n} {count}" for n, count in zip(self.sensors, counts, strict=True))
         return f"Calibration of {len(self.evidence)} good parts ({had})"
 
-    def joined(self, evidence: Sequence[np.ndarray], scores: Sequence[np.ndarray]) -> Self:
+    def joined(
+        self,
+        evidence: Sequence[np.ndarray],
+        scores: Sequence[np.ndarray],
+        pixels: Sequence[float] = (),
+    ) -> Self:
         """Give the calibration with further good parts.
 
         Parameters
         ----------
         evidence, scores : sequence of float array (sensor,)
             One each per part.
+        pixels : sequence of float
+            The median of each part's fused map.
 
         Returns
         -------
@@ -134,7 +144,8 @@ class Calibration:
         held = [
             np.concatenate(pair) for pair in zip((self.evidence, self.scores), more, strict=True)
         ]
-        return type(self)(self.sensors, held[0], held[1], self.combine)
+        together = np.concatenate([self.pixels, np.array(pixels, dtype=np.float64)])
+        return type(self)(self.sensors, held[0], held[1], self.combine, together)
 
     def fused(self, sensors: Sequence[str]) -> np.ndarray:
         """Combine a subset of the sensors for every calibration part that had all of them.
@@ -207,7 +218,9 @@ class Calibration:
         -------
         Dataset
             With ``p_value`` (); ``sensor_p_value`` and ``sensor_verdict`` (sensor), from that
-            sensor's score alone; attrs ``verdict``, and ``threshold`` where there is one.
+            sensor's score alone; attrs ``verdict``, and ``threshold`` where there is one;
+            ``baseline`` and ``pixel_baseline``, what a good part usually scores: the median of
+            the calibration parts' scores and of their fused maps' medians, 0 where there is none.
         """
         present = [
             str(name)
@@ -227,6 +240,8 @@ class Calibration:
         judged["sensor_verdict"] = ("sensor", [verdict for _, verdict in alone])
         threshold = conformal_threshold(good, false_alarm)
         judged.attrs["verdict"] = _verdict(score, threshold)
+        judged.attrs["baseline"] = _median(good)
+        judged.attrs["pixel_baseline"] = _median(self.pixels)
         if threshold is not None:
             judged.attrs["threshold"] = threshold
         return judged
@@ -236,6 +251,12 @@ class Calibration:
         score = float(prediction["sensor_score"].sel(sensor=sensor).item())
         good = self.of_sensor(sensor)
         return conformal_p(score, good), _verdict(score, conformal_threshold(good, false_alarm))
+
+
+def _median(values: np.ndarray) -> float:
+    """Give the median of what is known; 0 where nothing is."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else 0.0
 
 
 def _verdict(score: float, threshold: float | None) -> str:

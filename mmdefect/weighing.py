@@ -1,4 +1,4 @@
-"""What an inspection asks of others before it relies on them: weights, and a scene as learnt."""
+"""Sensors weighed by labelled defective parts, where a fusion can do that."""
 
 from collections.abc import Sequence
 
@@ -56,28 +56,4 @@ def check_sensors(scene: xr.Dataset, sensors: Sequence[str]) -> None:
             f"the scene has the sensors {', '.join(there)}, but {', '.join(sensors)} were learnt; "
             f"give {lacking[0]!r} too, blind where it measured nothing "
             "(mmdefect.scene.blank_frame)"
-        )
-
-
-def check_alike(scene: xr.Dataset, sensors: Sequence[str], size: tuple[int, int]) -> None:
-    """Refuse a scene of other sensors or another size than what was learnt.
-
-    Parameters
-    ----------
-    scene : Dataset
-    sensors : sequence of str
-        Those that were learnt.
-    size : (int, int)
-        Height and width that were learnt, px.
-
-    Raises
-    ------
-    SceneError
-    """
-    check_sensors(scene, sensors)
-    found = (scene.sizes["y"], scene.sizes["x"])
-    if found != size:
-        raise SceneError(
-            f"the scene has {found[0]}x{found[1]} pixels, but {size[0]}x{size[1]} were learnt; "
-            "bring it onto that grid, or fit anew"
         )

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
-from mmdefect.ablation import ablate, scoring
+from mmdefect.ablation import ablate, run, scoring
 from mmdefect.ablation.arms import Arm, Measured, judged
 from mmdefect.ablation.best import chosen_elsewhere
 from mmdefect.cli import DONE, app
@@ -33,18 +33,26 @@ def test_an_ablation_that_was_killed_tells_what_an_evaluation_tells(
         return whole(index, *others)
 
     monkeypatch.setattr(scoring, "_scored_one", until_killed)
-    arguments = {"kinds": ["banks"], "settings": SETTINGS}
+    kinds = {**run.KINDS, "odd": ("late", {"rule": "odd"})}
+    monkeypatch.setattr(run, "KINDS", kinds)
+    arguments = {"kinds": ["banks", "odd"], "settings": SETTINGS}
     with pytest.raises(KeyboardInterrupt):
         ablate("mvtec3d", root, tmp_path / "ablated", **arguments)
     ablated = ablate("mvtec3d", root, tmp_path / "ablated", **arguments)
     assert asked == [0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10, 11]
     evaluated = evaluate("mvtec3d", root, tmp_path / "evaluated", settings=SETTINGS)
     assert [row["arm"] for row in ablated["rows"]] == ["rgb", "points", "banks"]
+    assert any("odd is left out: no fusion rule named 'odd'" in text for text in ablated["notes"])
     for ours, theirs in zip(ablated["rows"], evaluated["rows"], strict=True):
         for name in ("image_auroc", "recall", "fpr", "n_good", "n_defect"):
             assert ours[name] == theirs[name], name
         for name in ("aupro_30", "aupro_05"):  # evidence is flat below the lowest good pixel
             assert ours[name] == pytest.approx(theirs[name], abs=0.002)
+    theirs = {(r["kind"], r["sensor"]): r["image_auroc"] for r in evaluated["rows_per_kind"]}
+    assert theirs == {
+        (r["kind"], r["arm"].replace("banks", "fused")): r["image_auroc"]
+        for r in ablated["rows_per_kind"]
+    }
     assert ablated["manifest"] == evaluated["manifest"]
     assert ablated["rows"][2]["to_full"]["image_auroc"] == [0.0, 0.0, 0.0]
     assert not (tmp_path / "ablated" / ".unfinished").exists()
@@ -74,11 +82,11 @@ def test_the_command_prints_the_table(tmp_path, monkeypatch):
     told = {"rows": [row], "best_sensor": {}, "best_sensor_chosen_elsewhere": None}
     told |= {"notes": ["read this"], "refused": [], "false_alarm": 0.05}
     monkeypatch.setattr("mmdefect.ablation.ablate", lambda *_, **__: told)
-    run = CliRunner().invoke(app, ["ablate", "mvtec3d", str(tmp_path)])
-    assert run.exit_code == DONE, run.output
-    assert ".750 [.500–.900]" in run.stdout
-    assert "-.125 [-.250, +.000]" in run.stdout
-    assert "note: read this" in run.stderr
+    shown = CliRunner().invoke(app, ["ablate", "mvtec3d", str(tmp_path)])
+    assert shown.exit_code == DONE, shown.output
+    assert ".750 [.500–.900]" in shown.stdout
+    assert "-.125 [-.250, +.000]" in shown.stdout
+    assert "note: read this" in shown.stderr
 
 
 def norm(evidence: xr.DataArray) -> xr.DataArray:

@@ -128,7 +128,7 @@ def test_a_bank_that_knows_no_part_says_so(ask):
 def test_the_bank_is_no_larger_than_its_bytes(monkeypatch):
     held = []
     add = Pool.add
-    monkeypatch.setattr(Pool, "add", lambda pool, rows: (add(pool, rows), held.append(pool)))
+    monkeypatch.setattr(Pool, "add", lambda pool, *rows: (add(pool, *rows), held.append(pool)))
     small = MemoryBank("infrared", share=1.0, bank_bytes=40_000)
     small.fit([scene(seed) for seed in range(12)])
     assert 4_000 < small.bank_.nbytes <= 40_000

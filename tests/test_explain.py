@@ -44,20 +44,54 @@ def prediction(
     )
 
 
-def shares(rule: str, evidence: list[float]) -> list[float]:
-    told = SHAPLEY.attribute(late(rule), prediction(evidence))
-    return told["attribution"].values.tolist()
+def shares(rule: str, evidence: list[float], baseline: float = 0.0) -> list[float]:
+    judged = prediction(evidence).assign_attrs(reference="rgb", baseline=baseline)
+    return SHAPLEY.attribute(late(rule), judged)["attribution"].values.tolist()
 
 
 EVIDENCE = st.lists(st.floats(0, 30) | st.just(NAN), min_size=1, max_size=4)
 
 
 @pytest.mark.parametrize("rule", RULES)
+@given(EVIDENCE, st.floats(0, 5))
+@CHECK
+def test_the_shares_sum_to_the_score_less_the_baseline(rule, evidence, baseline):
+    score = float(late(rule).combine(prediction(evidence)["evidence"]))
+    wanted = 0 if np.isnan(score) else score - baseline
+    assert sum(shares(rule, evidence, baseline)) == pytest.approx(wanted, abs=1e-6)
+
+
+class Sum:
+    """A fusion whose score is the sum of two others'."""
+
+    def __init__(self, *rules: str) -> None:
+        self.parts = [late(rule) for rule in rules]
+
+    def combine(self, evidence: xr.DataArray) -> xr.DataArray:
+        return sum(part.combine(evidence) for part in self.parts)
+
+
 @given(EVIDENCE)
 @CHECK
-def test_the_shares_sum_to_the_score(rule, evidence):
-    score = float(late(rule).combine(prediction(evidence)["evidence"]))
-    assert sum(shares(rule, evidence)) == pytest.approx(0 if np.isnan(score) else score, abs=1e-6)
+def test_the_shares_of_a_sum_of_two_scores_are_the_sums_of_the_shares(evidence):
+    both = SHAPLEY.attribute(Sum("norm", "max"), prediction(evidence))["attribution"].values
+    apart = np.add(shares("norm", evidence), shares("max", evidence))
+    np.testing.assert_allclose(both, apart, atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_without_any_evidence_the_part_is_worth_the_baseline(rule):
+    assert shares(rule, [NAN, NAN], baseline=2.0) == [0.0, 0.0]
+    assert shares(rule, [3.0, NAN], baseline=2.0)[1] == 0.0
+
+
+def test_shares_by_hand_with_a_baseline():
+    # rgb joins an empty rig: 6 − 1; joins xray: 6 − 2. xray: 2 − 1 and 6 − 6
+    assert shares("max", [6.0, 2.0], baseline=1.0) == pytest.approx([(5 + 4) / 2, (1 + 0) / 2])
+    told = prediction([0.0, 0.0], np.full((2, 2, 3), 2.0)).assign_attrs(
+        reference="rgb", pixel_baseline=1.0
+    )
+    assert (SHAPLEY.attribute(late("max"), told)["attribution_map"] == 0.5).all()
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -206,6 +206,43 @@ def row_of(one: Measured, truth: NDArray[np.bool_], seed: int) -> Row:
     }
 
 
+def rows_per_kind(
+    told: Sequence[Measured], truth: NDArray[np.bool_], kinds: Sequence[str]
+) -> list[Row]:
+    """Measure every arm on each kind of defect against all good parts.
+
+    Parameters
+    ----------
+    told : sequence of Measured
+    truth : bool array (capture,)
+    kinds : sequence of str
+        Of each capture.
+
+    Returns
+    -------
+    list of dict
+        For JSON: ``kind``, ``arm``, ``group``, ``n_defect``, ``image_auroc`` and its ``interval``.
+    """
+    named = np.array(kinds)
+    rows = []
+    for kind in sorted(set(named[truth].tolist())):
+        for one in told:
+            known = np.isfinite(one.scores)
+            bad = known & truth & (named == kind)
+            found = part_metrics(one.scores[known & ~truth], one.scores[bad])[PART]
+            rows.append(
+                {
+                    "kind": kind,
+                    "arm": one.arm.name,
+                    "group": one.arm.group,
+                    "n_defect": int(bad.sum()),
+                    PART: found.value,
+                    "interval": _interval(found),
+                }
+            )
+    return rows
+
+
 def compared(
     one: Measured, other: Measured, truth: NDArray[np.bool_], seed: int
 ) -> dict[str, list[float | None]]:

@@ -10,9 +10,11 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 HEADINGS = (
-    "combined", "n", "image AUROC", "AUPRO@30", "AUPRO@5", "recall", "FPR", "AUROC − full",
-    "AUROC − best sensor", "s",
+    "combined", "n", "image AUROC", "AUPRO@30", "AUPRO@5", "recall", "FPR", "− full",
+    "− best sensor", "s",
 )  # fmt: skip
+
+_NAME = 12
 
 _FORMS = {
     "sensor": "each sensor alone",
@@ -44,12 +46,26 @@ def markdown(results: Row) -> str:
         f"# Ablation of {results['category']}",
         "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |"
                   for line in lines),
-        *(f"{text}" for text in remarks(results)),
+        *remarks(results),
     ]  # fmt: skip
+    if results["rows_per_kind"]:
+        blocks += ["## Image AUROC per kind of defect", _kinds(results["rows_per_kind"])]
     for title, told in (("Notes", results["notes"]), ("Made with", _made_with(results))):
         if told:
             blocks += [f"## {title}", "\n".join(f"* {text}" for text in told)]
     return "\n\n".join(blocks) + "\n"
+
+
+def _kinds(rows: list[Row]) -> str:
+    """Write a row a kind, a column for each sensor alone and each kind of fusion."""
+    shown = [row for row in rows if row["group"] != "subset"]
+    arms = list(dict.fromkeys(row["arm"] for row in shown))
+    lines = [["kind", "n", *arms], ["---"] * (2 + len(arms))]
+    for kind in dict.fromkeys(row["kind"] for row in shown):
+        own = {row["arm"]: row for row in shown if row["kind"] == kind}
+        cells = [_number(own[arm]["image_auroc"]) for arm in arms]
+        lines.append([kind, str(max(row["n_defect"] for row in own.values())), *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def console_table(results: Row) -> "Table":
@@ -70,7 +86,10 @@ def console_table(results: Row) -> "Table":
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for heading in HEADINGS:
-        table.add_column(heading, overflow="fold", no_wrap=heading != HEADINGS[0])
+        first = heading == HEADINGS[0]
+        table.add_column(
+            heading, overflow="fold", no_wrap=not first, min_width=_NAME if first else None
+        )
     before = ""
     for row in results["rows"]:
         if before and row["group"] != before:
@@ -119,8 +138,9 @@ def remarks(results: Row) -> list[str]:
     list of str
     """
     told = [
-        "n: good + defective parts; s: seconds a capture. Differences are paired: 95 % intervals "
-        "by a bootstrap over the parts. 'full' is the first kind of fusion with all sensors. "
+        "n: good + defective parts; s: seconds a capture; '− full' and '− best sensor': "
+        "differences of AUROC, paired, with 95 % intervals by a bootstrap over the parts. 'full' "
+        "is the first kind of fusion with all sensors. "
         f"Recall and false-alarm rate (FPR) at α = {results['false_alarm']:g}, from calibration "
         "parts combined in the same way."
     ]

@@ -28,6 +28,7 @@ COMMANDS = (
     "ablate",
     "fit",
     "inspect",
+    "explain",
     "view",
     "watch",
     "model",

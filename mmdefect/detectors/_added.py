@@ -9,6 +9,7 @@ scored before stays an upper bound. Three rules follow from that promise.
 * Of a part, the patches that the bank knows least are worth a row: they made its score.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from mmdefect.detectors._coreset import k_center
+from mmdefect.detectors._origins import origins_in, unknown
 from mmdefect.detectors._search import nearest
 
 SHARE = 4
@@ -32,16 +34,20 @@ class Added:
     reach : Tensor (row,), float32
     fold : Tensor (row,), int64
         The fold of the part each row came from.
+    origin : Tensor (row, 3), int32
+        Which part, and which of its patches, each row was (`mmdefect.detectors._origins`).
     """
 
     rows: Tensor
     reach: Tensor
     fold: Tensor
+    origin: Tensor
 
     @classmethod
     def empty(cls, features: int) -> "Added":
         """Make a layer without rows."""
-        return cls(torch.empty(0, features), torch.empty(0), torch.empty(0, dtype=torch.int64))
+        none = torch.empty(0, dtype=torch.int64)
+        return cls(torch.empty(0, features), torch.empty(0), none, unknown(0))
 
     def scores(self, queries: Tensor, without: int | None) -> Tensor:
         """Score patches; infinite where the layer is empty.
@@ -64,13 +70,14 @@ class Added:
         distances, found = nearest(queries, self.rows[kept])
         return distances / self.reach[kept][found]
 
-    def joined(self, rows: Tensor, reach: Tensor, fold: int) -> "Added":
+    def joined(self, rows: Tensor, reach: Tensor, fold: int, origin: Tensor) -> "Added":
         """Give the layer with the rows of one more part."""
         folds = torch.full((len(rows),), fold, dtype=torch.int64)
         return Added(
             torch.cat([self.rows, rows]),
             torch.cat([self.reach, reach]),
             torch.cat([self.fold, folds]),
+            torch.cat([self.origin, origin]),
         )
 
     def state(self) -> dict[str, np.ndarray]:
@@ -79,7 +86,17 @@ class Added:
             "added": self.rows.numpy(),
             "added_reach": self.reach.numpy(),
             "added_fold": self.fold.numpy(),
+            "added_origin": self.origin.numpy(),
         }
+
+    @classmethod
+    def from_state(cls, tensors: Mapping[str, np.ndarray]) -> "Added":
+        """Make the layer that gave these arrays; a model of old does not know its origins."""
+        rows, reach, fold = (
+            torch.from_numpy(np.array(tensors[name]))
+            for name in ("added", "added_reach", "added_fold")
+        )
+        return cls(rows, reach, fold, origins_in(tensors, "added_origin", len(rows)))
 
 
 def room(held: int, features: int, rows: int, bank_rows: int, bank_bytes: int) -> int:
@@ -120,11 +137,11 @@ def worth_a_row(rows: Tensor, scores: Tensor, count: int, seed: int) -> Tensor:
 
     Returns
     -------
-    Tensor (at most count, feature), float32
-        Spread over the highest-scoring twice as many.
+    Tensor (at most count,), int64
+        Indices of rows, spread over the highest-scoring twice as many.
     """
-    unknown = int((scores > 0).sum())
-    if count < 1 or unknown == 0:
-        return rows[:0]
-    least_known = scores.topk(min(2 * count, unknown)).indices
-    return rows[least_known][k_center(rows[least_known], count, seed)]
+    strange = int((scores > 0).sum())
+    if count < 1 or strange == 0:
+        return torch.empty(0, dtype=torch.int64)
+    least_known = scores.topk(min(2 * count, strange)).indices
+    return least_known[k_center(rows[least_known], count, seed)]

@@ -4,8 +4,9 @@
   covering radius is at most twice the best possible [1]_.
 * The plain algorithm touches every patch at every pick. Here patches lie in blocks of neighbours,
   and a block is brought up to date only when its last known farthest patch could be the next
-  pick: distances to picks only ever shrink, so an old maximum is an upper bound. The picks are
-  those of the plain algorithm.
+  pick: distances to picks only ever shrink, so an old maximum is an upper bound. Even then a pick
+  is left out that cannot be nearer than those before: by the triangle inequality, of the pick, the
+  block's middle and the patch. The picks are those of the plain algorithm.
 * Patches arrive capture by capture and never fit memory in general: a pool that is full is
   reduced to half of its room, and goes on.
 
@@ -14,14 +15,18 @@ References
 .. [1] Gonzalez: Clustering to minimize the maximum intercluster distance, TCS 38, 1985.
 """
 
-import heapq
-
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+from mmdefect.jit import reordered
 
 _BLOCK = 256
 _PROJECTED = 128
+_LEADING = 16
+_LANES = 32
+_ZERO, _ONE = np.float32(0), np.float32(1)
 _COPIES = 3  # of its rows that a reduction holds at once
 
 
@@ -48,15 +53,13 @@ def k_center(rows: Tensor, count: int, seed: int = 0) -> Tensor:
     """
     if count >= len(rows):
         return torch.arange(len(rows))
-    points = _projected(rows, seed)
-    points = points - points.mean(0)
+    points = _turned(_projected(rows, seed))
     order = _blocks(points, seed)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # steps are so small that threads would only wait for each other
-    try:
-        return order[_Greedy(points[order], seed).pick(count)]
-    finally:
-        torch.set_num_threads(threads)
+    first = int(torch.randint(len(rows), (1,), generator=torch.Generator().manual_seed(seed)))
+    picks = np.empty(count, dtype=np.int64)
+    points = points[order]
+    _pick(points.numpy(), _leading(points).numpy(), first, picks)
+    return order[torch.from_numpy(picks)]
 
 
 def _projected(rows: Tensor, seed: int) -> Tensor:
@@ -67,6 +70,17 @@ def _projected(rows: Tensor, seed: int) -> Tensor:
 
     projection = GaussianRandomProjection(_PROJECTED, random_state=seed).fit(rows[:1].numpy())
     return rows @ torch.from_numpy(projection.components_.T.astype(np.float32))
+
+
+def _turned(points: Tensor) -> Tensor:
+    """Turn points about their mean so that the first coordinates tell most of them apart.
+
+    Distances stay as they are, and a sum of squares over coordinates is soon past its limit.
+    """
+    points = points - points.mean(0)
+    axes = torch.linalg.eigh((points.T @ points).double()).eigenvectors
+    turned: Tensor = points @ axes.flip(1).float()
+    return turned
 
 
 def _blocks(points: Tensor, seed: int) -> Tensor:
@@ -81,47 +95,100 @@ def _blocks(points: Tensor, seed: int) -> Tensor:
     return torch.argsort(nearest, stable=True)
 
 
-class _Greedy:
-    """Lazy greedy k-centre over blocks of neighbouring rows."""
+def _leading(points: Tensor) -> Tensor:
+    """Give the first coordinates block by block, side by side; zeros past the last row.
 
-    def __init__(self, points: Tensor, seed: int) -> None:
-        self.points = points
-        self.norms = points.square().sum(1)
-        self.gaps = torch.full((len(points),), torch.inf)
-        self.seen = [0] * ((len(points) + _BLOCK - 1) // _BLOCK)
-        first = torch.Generator().manual_seed(seed)
-        self.picks = [int(torch.randint(len(points), (1,), generator=first))]
+    Returns
+    -------
+    Tensor (block, coordinate, row), float32
+    """
+    blocks = (len(points) + _BLOCK - 1) // _BLOCK
+    few = torch.zeros(blocks * _BLOCK, min(_LEADING, points.shape[1]))
+    few[: len(points)] = points[:, :_LEADING]
+    return few.reshape(blocks, _BLOCK, -1).transpose(1, 2).contiguous()
 
-    def pick(self, count: int) -> Tensor:
-        """Pick until there are ``count``."""
-        queue = [(-torch.inf, block) for block in range(len(self.seen))]
-        heapq.heapify(queue)
-        while len(self.picks) < count:
-            _, block = queue[0]
-            if self.seen[block] == len(self.picks):
-                self.picks.append(block * _BLOCK + self._farthest(block)[1])
-            self._refresh(block)
-            heapq.heapreplace(queue, (-self._farthest(block)[0], block))
-        return torch.tensor(self.picks)
 
-    def _farthest(self, block: int) -> tuple[float, int]:
-        gaps = self.gaps[block * _BLOCK : (block + 1) * _BLOCK]
-        index = int(gaps.argmax())
-        return float(gaps[index]), index
+@reordered
+def _pick(
+    points: NDArray[np.float32], leading: NDArray[np.float32], first: int, picks: NDArray[np.int64]
+) -> None:
+    """Pick lazily over blocks of neighbouring rows, `first` first.
 
-    def _refresh(self, block: int) -> None:
-        """Let a block know the picks made since it was last looked at."""
-        part = slice(block * _BLOCK, (block + 1) * _BLOCK)
-        new = torch.tensor(self.picks[self.seen[block] :])
-        squares = torch.addmm(
-            self.norms[new][None, :], self.points[part], self.points[new].T, alpha=-2
-        )
-        nearest = squares.min(1).values + self.norms[part]
-        gaps = torch.minimum(self.gaps[part], nearest.clamp_min(0))
-        inside = new[(new >= part.start) & (new < part.stop)] - part.start
-        gaps[inside] = -1.0
-        self.gaps[part] = gaps
-        self.seen[block] = len(self.picks)
+    `leading` (block, coordinate, row) holds the first coordinates of all points again, side by
+    side, so that one pick meets a whole block in wide registers.
+    """
+    blocks = len(leading)
+    middles = np.zeros((blocks, points.shape[1]), np.float32)
+    radii = np.zeros(blocks, np.float32)
+    for block in range(blocks):
+        radii[block] = _find_middle(points[block * _BLOCK : (block + 1) * _BLOCK], middles[block])
+    gaps = np.full(blocks * _BLOCK, -1.0, dtype=np.float32)
+    gaps[: len(points)] = np.inf
+    farthest = np.full(blocks, np.inf, dtype=np.float32)
+    seen = np.zeros(blocks, np.int64)
+    picks[0] = first
+    made = 1
+    while made < len(picks):
+        block = int(farthest.argmax())
+        start = block * _BLOCK
+        if seen[block] == made:
+            picks[made] = start + gaps[start : start + _BLOCK].argmax()
+            made += 1
+        for pick in picks[seen[block] : made]:
+            beyond = np.sqrt(_square(points[pick], middles[block])) - radii[block]
+            if beyond <= _ZERO or beyond * beyond <= farthest[block]:
+                own = gaps[start : start + _BLOCK]
+                _let_know(points[start : start + _BLOCK], points[pick], leading[block], own)
+                if start <= pick < start + _BLOCK:
+                    own[pick - start] = -_ONE
+                farthest[block] = own.max()
+        seen[block] = made
+
+
+@reordered
+def _find_middle(rows: NDArray[np.float32], middle: NDArray[np.float32]) -> np.float32:
+    """Find a block's middle, and give its radius."""
+    for row in rows:
+        for place in range(len(middle)):
+            middle[place] += row[place] / np.float32(len(rows))
+    radius = _ZERO
+    for row in rows:
+        radius = max(radius, _square(row, middle))
+    return np.float32(np.sqrt(radius))
+
+
+@reordered
+def _let_know(
+    rows: NDArray[np.float32],
+    pick: NDArray[np.float32],
+    leading: NDArray[np.float32],
+    gaps: NDArray[np.float32],
+) -> None:
+    """Let a block's rows know of a pick; `gaps` are squared distances to the nearest one."""
+    parts = np.zeros(_BLOCK, np.float32)
+    for place in range(len(leading)):
+        here = pick[place]
+        for row in range(np.uint64(_BLOCK)):
+            apart = leading[place, row] - here
+            parts[row] += apart * apart
+    for left in range(np.uint64(0), np.uint64(_BLOCK), np.uint64(_LANES)):
+        nearer = 0
+        for row in range(left, left + np.uint64(_LANES)):
+            nearer += parts[row] < gaps[row]
+        if nearer:
+            for row in range(left, left + np.uint64(_LANES)):
+                if parts[row] < gaps[row]:
+                    gaps[row] = min(gaps[row], _square(rows[row], pick))
+
+
+@reordered
+def _square(one: NDArray[np.float32], other: NDArray[np.float32]) -> np.float32:
+    """Give the squared distance of two rows."""
+    total = _ZERO
+    for place in range(np.uint64(len(one))):
+        apart = one[place] - other[place]
+        total += apart * apart
+    return total
 
 
 class Pool:
@@ -145,19 +212,24 @@ class Pool:
         self.most = most
         self.added = 0
         self._rows: list[Tensor] = []
+        self._marks: list[Tensor] = []
 
-    def add(self, rows: Tensor) -> None:
+    def add(self, rows: Tensor, marks: Tensor | None = None) -> None:
         """Add the patches of one scene.
 
         Parameters
         ----------
         rows : Tensor (row, feature), float32
+        marks : Tensor (row, mark), int32, optional
+            What goes with each row, and is kept or dropped with it.
         """
         self.added += len(rows)
         self._rows.append(rows)
+        self._marks.append(torch.empty(len(rows), 0, dtype=torch.int32) if marks is None else marks)
         room = max(2, self.byte_budget // (_COPIES * 4 * rows.shape[1]))
         if sum(map(len, self._rows)) > room:
-            self._rows = [self._reduced(room // 2)]
+            kept, theirs = self._reduced(room // 2)
+            self._rows, self._marks = [kept], [theirs]
 
     def coreset(self) -> Tensor:
         """Give the final coreset.
@@ -167,11 +239,23 @@ class Pool:
         Tensor (row, feature), float32
             Empty when nothing was added.
         """
+        return self.marked()[0]
+
+    def marked(self) -> tuple[Tensor, Tensor]:
+        """Give the final coreset, and what goes with its rows.
+
+        Returns
+        -------
+        Tensor (row, feature), float32
+            Empty when nothing was added.
+        Tensor (row, mark), int32
+        """
         if not self._rows:
-            return torch.empty(0, 0)
+            return torch.empty(0, 0), torch.empty(0, 0, dtype=torch.int32)
         wanted = max(1, round(self.share * self.added))
         return self._reduced(min(wanted, self.most))
 
-    def _reduced(self, count: int) -> Tensor:
+    def _reduced(self, count: int) -> tuple[Tensor, Tensor]:
         rows = torch.cat(self._rows)
-        return rows[k_center(rows, count, self.seed)]
+        chosen = k_center(rows, count, self.seed)
+        return rows[chosen], torch.cat(self._marks)[chosen]

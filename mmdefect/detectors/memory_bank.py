@@ -33,7 +33,10 @@ from mmdefect.contracts import FeatureExtractor, Scenes, Tensors
 from mmdefect.detectors._added import Added, room, worth_a_row
 from mmdefect.detectors._coreset import Pool
 from mmdefect.detectors._maps import predicted, rows_of
+from mmdefect.detectors._origins import name_of, origins_in, origins_of, unknown
+from mmdefect.detectors._recall import Memory, Recall
 from mmdefect.detectors._search import Rows, nearest, spacing
+from mmdefect.detectors._spread import spread_of
 from mmdefect.errors import NotFittedError
 from mmdefect.features import extractor
 from mmdefect.learnable import keep_learnable
@@ -79,6 +82,10 @@ class MemoryBank:
         Where each fold's rows begin, and the end.
     added_ : Added
         Rows that came later.
+    origin_ : Tensor (row, 3), int32
+        Which part, and which of its patches, each row was; −1 where that is not known.
+    captures_ : list of str
+        The parts that origins speak of.
     """
 
     def __init__(
@@ -129,14 +136,15 @@ class MemoryBank:
             Pool(room, self.share, self.seed + fold, self.most_rows // self.folds)
             for fold in range(self.folds)
         ]
-        for index, scene in enumerate(
-            track(
-                scenes, len(scenes), f"learning {self.sensor}, at most {self.bank_bytes >> 20} MiB"
-            )
-        ):
+        self.captures_: list[str] = []
+        told = f"learning {self.sensor}, at most {self.bank_bytes >> 20} MiB"
+        for index, scene in enumerate(track(scenes, len(scenes), told)):
             if self._sees(scene):
-                pools[index % self.folds].add(self._rows(scene)[0])
-        kept = [pool.coreset() for pool in track(pools, self.folds, f"coreset of {self.sensor}")]
+                rows, believed = self._rows(scene)
+                pools[index % self.folds].add(rows, self._marked(scene, believed))
+        made = [pool.marked() for pool in track(pools, self.folds, f"coreset of {self.sensor}")]
+        kept = [rows for rows, _ in made]
+        self.origin_ = torch.cat([unknown(0), *(marks for _, marks in made if len(marks))])
         self.starts_ = tuple(int(n) for n in np.cumsum([0, *map(len, kept)]))
         self.bank_ = torch.cat([rows for rows in kept if len(rows)] or kept[:1])
         reach = torch.cat([spacing(rows) for rows in kept])
@@ -170,7 +178,7 @@ class MemoryBank:
         for index, scene in enumerate(track(scenes, len(scenes), f"adding to {self.sensor}")):
             if not self._sees(scene) or not len(self.bank_):
                 continue
-            rows, _ = self._rows(scene)
+            rows, believed = self._rows(scene)
             free = room(
                 len(self.added_.rows),
                 rows.shape[1],
@@ -179,10 +187,11 @@ class MemoryBank:
                 self.bank_bytes,
             )
             wanted = min(free, max(1, round(self.share * len(rows))))
-            new = worth_a_row(rows, self._scores(rows, None), wanted, self.seed)
-            if len(new):
-                reach = self.reach_[nearest(new, self.bank_)[1]]
-                self.added_ = self.added_.joined(new, reach, index % self.folds)
+            chosen = worth_a_row(rows, self._scores(rows, None), wanted, self.seed)
+            if len(chosen):
+                reach = self.reach_[nearest(rows[chosen], self.bank_)[1]]
+                origin = self._marked(scene, believed)[chosen]
+                self.added_ = self.added_.joined(rows[chosen], reach, index % self.folds, origin)
         return len(self.added_.rows) - before
 
     def predict(self, scene: xr.Dataset, without: int | None = None) -> xr.Dataset:
@@ -208,8 +217,24 @@ class MemoryBank:
             Before ``fit``.
         """
         self._check_fitted()
-        grid_of = partial(self._grid, scene, without) if self._knows_any(without) else None
+        knows = self._knows_any(without)
+        grid_of = partial(self._grid, scene, without) if knows else None
         return predicted(scene, self.sensor, grid_of, self.blur)
+
+    def recall(self, scene: xr.Dataset) -> Recall:
+        """Hold a scene's patches beside good ones; raise NotFittedError before ``fit``."""
+        self._check_fitted()
+        features = self.extractor.features(scene[self.sensor])
+        rows, believed = self._described(features, scene)
+        names = features["group"].values.tolist() if "group" in features.coords else []
+        memory = Memory(
+            torch.cat([self.bank_, self.added_.rows]),
+            torch.cat([self.reach_, self.added_.reach]),
+            torch.cat([self.origin_, self.added_.origin]),
+            self.captures_,
+            self._searched(),
+        )
+        return Recall(scene, self.sensor, self.blur, memory, rows, believed, names)
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
         """Give the bank and its settings.
@@ -228,20 +253,25 @@ class MemoryBank:
         self._check_fitted()
         settings = {name: getattr(self, name) for name in _SETTINGS}
         shown = getattr(self.extractor, "scale", None)
-        learnt = {"starts": list(self.starts_), "shown": shown and list(shown)}
-        tensors = {name: getattr(self, f"{name}_").numpy() for name in _LEARNT}
+        learnt = {
+            "starts": list(self.starts_),
+            "shown": shown and list(shown),
+            "captures": list(self.captures_),
+        }
+        tensors = {name: getattr(self, f"{name}_").numpy() for name in (*_LEARNT, "origin")}
         return tensors | self.added_.state(), settings | learnt
 
     @classmethod
     def from_state(cls, tensors: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> Self:
         """Make the bank that gave this state."""
-        own = {k: v for k, v in settings.items() if k not in ("starts", "shown")}
+        own = {k: v for k, v in settings.items() if k not in ("starts", "shown", "captures")}
         bank = cls(**own)
         for name in _LEARNT:
             setattr(bank, f"{name}_", torch.from_numpy(np.array(tensors[name])))
         bank.starts_ = tuple(settings["starts"])
-        later = ("added", "added_reach", "added_fold")
-        bank.added_ = Added(*(torch.from_numpy(np.array(tensors[name])) for name in later))
+        bank.added_ = Added.from_state(tensors)
+        bank.origin_ = origins_in(tensors, "origin", len(bank.bank_))
+        bank.captures_ = list(settings.get("captures", ()))
         if settings["shown"] is not None:
             bank.extractor.scale = tuple(settings["shown"])  # type: ignore[attr-defined]
         return bank
@@ -261,7 +291,7 @@ class MemoryBank:
         if len(seen) == 0:
             seen = torch.zeros(2, seen.shape[1])
         self.center_ = seen.median(0).values
-        self.spread_ = _spread((seen - self.center_).abs())
+        self.spread_ = spread_of((seen - self.center_).abs())
         compressed = torch.asinh((seen - self.center_) / self.spread_)
         self.mean_ = compressed.mean(0)
         deviation = compressed.std(0, correction=min(1, len(seen) - 1))
@@ -269,10 +299,24 @@ class MemoryBank:
 
     def _rows(self, scene: xr.Dataset) -> tuple[torch.Tensor, np.ndarray]:
         """Describe a scene's patches, standardised."""
-        features = self.extractor.features(scene[self.sensor])
+        return self._described(self.extractor.features(scene[self.sensor]), scene)
+
+    def _described(
+        self, features: xr.DataArray, scene: xr.Dataset
+    ) -> tuple[torch.Tensor, np.ndarray]:
+        """Bring a scene's features to one scale, as rows."""
         rows, believed = rows_of(keep_learnable(features, scene))
+        return self.standardised(rows), believed
+
+    def standardised(self, rows: torch.Tensor) -> torch.Tensor:
+        """Bring features (row, feature) to one scale; differentiable."""
         compressed = torch.asinh((rows - self.center_) / self.spread_)
-        return (compressed - self.mean_) / self.deviation_, believed
+        return (compressed - self.mean_) / self.deviation_
+
+    def _marked(self, scene: xr.Dataset, believed: np.ndarray) -> torch.Tensor:
+        """Remember a part, and give the origins of its patches."""
+        self.captures_.append(name_of(scene, len(self.captures_)))
+        return origins_of(believed, len(self.captures_) - 1)
 
     def _grid(self, scene: xr.Dataset, without: int | None) -> np.ndarray:
         """Score a scene's patches; NaN where a patch is not to be believed."""
@@ -300,26 +344,3 @@ class MemoryBank:
         """Tell whether the bank has rows besides those of one fold."""
         left_out = 0 if without is None else self.starts_[without + 1] - self.starts_[without]
         return len(self.bank_) > left_out
-
-
-def _spread(absolute: torch.Tensor) -> torch.Tensor:
-    """Give each feature's spread: between that of most patches and that of the busiest.
-
-    The median alone is the background's on a small part before a dark cloth, and then the
-    background's noise counts as much as the part; the 95 % quantile alone is the rivets', and a
-    dent counts nothing. Their geometric mean serves both.
-
-    Parameters
-    ----------
-    absolute : Tensor (row, feature), float32
-        Distances from the median.
-
-    Returns
-    -------
-    Tensor (feature,), float32
-        Positive.
-    """
-    usual = absolute.median(0).values
-    busy = absolute.kthvalue(max(1, round(0.95 * len(absolute))), 0).values
-    spread = (usual * busy).sqrt()
-    return torch.where(spread > 0, spread, absolute.mean(0)).clamp_min(1e-9)

@@ -206,7 +206,9 @@ def pooled(values: NDArray[np.floating], rows: int, columns: int) -> torch.Tenso
     return torch.where(share > 0, total / share, torch.nan)
 
 
-def labelled(grid: torch.Tensor, cloud: NDArray[np.float32]) -> xr.DataArray:
+def labelled(
+    grid: torch.Tensor, cloud: NDArray[np.float32], groups: Sequence[str] = ()
+) -> xr.DataArray:
     """Label patches, NaN in every feature where one is unknown or the patch is mostly blind.
 
     Parameters
@@ -214,6 +216,8 @@ def labelled(grid: torch.Tensor, cloud: NDArray[np.float32]) -> xr.DataArray:
     grid : Tensor (feature, row, column), float32
     cloud : float32 array (3, y, x)
         Tells where the scanner measured, in scene pixels.
+    groups : sequence of str, optional
+        What each feature describes.
 
     Returns
     -------
@@ -221,7 +225,7 @@ def labelled(grid: torch.Tensor, cloud: NDArray[np.float32]) -> xr.DataArray:
     """
     whole = torch.isfinite(grid).all(0)
     measured = torch.from_numpy(np.isfinite(cloud[0]))
-    return as_patches(torch.where(whole, grid, torch.nan), measured)
+    return as_patches(torch.where(whole, grid, torch.nan), measured, groups)
 
 
 def patch_counts(cloud: NDArray[np.float32], stride: int) -> tuple[int, int]:

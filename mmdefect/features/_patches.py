@@ -4,6 +4,8 @@ Holes are filled only so that a filter has a number to work on; which patches ma
 decided by the share of pixels that were really measured.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import xarray as xr
@@ -81,7 +83,7 @@ def onto_grid(grid: Tensor, height: int, width: int) -> Tensor:
     return interpolate(grid[None], size=(height, width), mode="bilinear", align_corners=False)[0]
 
 
-def as_patches(grid: Tensor, measured: Tensor) -> xr.DataArray:
+def as_patches(grid: Tensor, measured: Tensor, groups: Sequence[str] = ()) -> xr.DataArray:
     """Label a feature grid with scene pixels, NaN where a patch was mostly blind.
 
     Parameters
@@ -89,21 +91,23 @@ def as_patches(grid: Tensor, measured: Tensor) -> xr.DataArray:
     grid : Tensor (feature, y, x), float32
     measured : Tensor (y, x), bool
         In scene pixels.
+    groups : sequence of str, optional
+        What each feature describes: distances are explained group by group.
 
     Returns
     -------
     DataArray (feature, y, x), float32
-        ``y`` and ``x`` are the patches' centres in scene pixels.
+        ``y`` and ``x`` are the patches' centres in scene pixels; with ``group`` (feature) where
+        groups were given.
     """
     height, width = measured.shape
     rows, columns = grid.shape[-2:]
     share = adaptive_avg_pool2d(measured[None].float(), (rows, columns))[0]
     values = torch.where(share >= LEAST_MEASURED, grid, torch.nan).numpy()
-    return xr.DataArray(
-        values,
-        dims=("feature", "y", "x"),
-        coords={
-            "y": (np.arange(rows) + 0.5) * height / rows - 0.5,
-            "x": (np.arange(columns) + 0.5) * width / columns - 0.5,
-        },
-    )
+    labels: dict[str, object] = {
+        "y": (np.arange(rows) + 0.5) * height / rows - 0.5,
+        "x": (np.arange(columns) + 0.5) * width / columns - 0.5,
+    }
+    if groups:
+        labels["group"] = ("feature", list(groups))
+    return xr.DataArray(values, dims=("feature", "y", "x"), coords=labels)

@@ -75,11 +75,21 @@ class Builtin:
         if frame.attrs["modality"] == "rgb":
             planes = torch.einsum("ij,jyx->iyx", torch.tensor(_OPPONENT), planes)
         described = [*_levels(planes, weight), *_structure(planes[:1], weight)]
+        groups = _groups(len(planes))
         if frame.attrs["modality"] in ("points", "depth"):
             described.append(_blurred(weight, _LEVELS[-1]))
+            groups.append("measured")
         height, width = (-(-side // self.stride) for side in measured.shape)
         grid = adaptive_avg_pool2d(torch.cat(described), (height, width))
-        return as_patches(grid, measured)
+        return as_patches(grid, measured, groups)
+
+
+def _groups(channels: int) -> list[str]:
+    """Name what `_levels` and `_structure` describe, feature by feature."""
+    level = ["level", *["other channels"] * (channels - 1)]
+    spread = ["spread"] * channels
+    structure = ["edges"] * 4 + ["bright blobs", "dark blobs"]
+    return [*level * len(_LEVELS), *spread, *structure * len(_SCALES)]
 
 
 def _bridged(planes: Tensor, weight: Tensor) -> Tensor:

@@ -172,7 +172,7 @@ class Deviation:
         measured = torch.from_numpy(np.isfinite(known[:1])).float()
         share = pool_neighbours(adaptive_avg_pool2d(measured, patches))
         grids = [level[None].float(), spread[None].float(), size[None].float(), share]
-        return labelled(torch.cat(grids), known)
+        return labelled(torch.cat(grids), known, ("deviation", "spread", "size", "measured"))
 
     def deviation(self, cloud: NDArray[np.float32]) -> NDArray[np.float64]:
         """Map how far a part lies outside its reference shape.

@@ -29,6 +29,8 @@ from mmdefect.geometry.normals import local_planes
 
 __all__ = ["Fpfh"]
 
+_ANGLES = ("alpha", "phi", "theta")  # the three histograms, as the paper names their angles
+
 
 class Fpfh:
     """Fast point feature histograms, 33 numbers a patch.
@@ -121,7 +123,8 @@ class Fpfh:
         pitch = pitch_of([cloud]) if self.scale is None else self.scale[0]
         check_radius(self.name, self.radius or np.inf, pitch)
         described = self._described(cloud, pitch)
-        return labelled(pooled(described, *patch_counts(cloud, self.stride)), cloud)
+        pooled_over = pooled(described, *patch_counts(cloud, self.stride))
+        return labelled(pooled_over, cloud, np.repeat(_ANGLES, len(described) // 3).tolist())
 
     def _cloud(self, frame: xr.DataArray) -> NDArray[np.float32]:
         return cloud_of(frame, self.name, bool(self.radius or self.normals))

@@ -145,7 +145,8 @@ class Surface:
         described = [level[None].float(), spread[None].float(), share]
         for radius in self.scales or tuple(factor * pitch for factor in _PITCHES):
             described.append(pooled(_bent(cloud, radius, pitch), *patches))
-        return labelled(torch.cat(described), cloud)
+        radii = (len(described) - 3) * ["curvature", "curvature", "roughness", "variation"]
+        return labelled(torch.cat(described), cloud, ["height", "spread", "measured", *radii])
 
     def _cloud(self, frame: xr.DataArray) -> NDArray[np.float32]:
         return cloud_of(frame, self.name, bool(self.scales))

@@ -162,16 +162,48 @@ class Timm:
         DataArray (feature, y, x), float32
             On the finest chosen stage's grid; NaN in every feature of a mostly blind patch.
         """
+        planes, measured = self.shown(frame)
+        _ = self.network, self._scaling  # made here: inference mode would leave no gradients
+        with torch.inference_mode():
+            grid, sizes = self.patches(planes)
+        stages = [f"stage {stage}" for stage, size in zip(self._indices, sizes, strict=True)
+                  for _ in range(size)]  # fmt: skip
+        return as_patches(grid, measured, stages)
+
+    def shown(self, frame: xr.DataArray) -> tuple[Tensor, Tensor]:
+        """Give the planes that the network is shown, and where they were measured.
+
+        Parameters
+        ----------
+        frame : DataArray (…, y, x), float32
+
+        Returns
+        -------
+        Tensor (3, y, x), float32
+        Tensor (y, x), bool
+        """
         planes, measured = _shown(frame)
         if frame.attrs["modality"] != "rgb":
             low, high = self.scale or _range([planes])
             planes = ((planes[:3] - low) / (high - low)).clamp(-0.5, 1.5)
-        planes = filled(planes, measured)[torch.arange(3).clamp(max=len(planes) - 1)]
-        with torch.inference_mode():
-            grids = [pool_neighbours(grid) for grid in self._forward(planes)]
-            finest = max(grids, key=lambda grid: grid.shape[-1]).shape[-2:]
-            grid = torch.cat([onto_grid(grid, *finest) for grid in grids])
-        return as_patches(grid, measured)
+        return filled(planes, measured)[torch.arange(3).clamp(max=len(planes) - 1)], measured
+
+    def patches(self, planes: Tensor) -> tuple[Tensor, list[int]]:
+        """Describe the patches of what is shown; differentiable.
+
+        Parameters
+        ----------
+        planes : Tensor (3, y, x), float32
+
+        Returns
+        -------
+        Tensor (feature, row, column), float32
+        list of int
+            Features of each stage.
+        """
+        grids = [pool_neighbours(grid) for grid in self._forward(planes)]
+        finest = max(grids, key=lambda grid: grid.shape[-1]).shape[-2:]
+        return torch.cat([onto_grid(grid, *finest) for grid in grids]), [len(g) for g in grids]
 
     def adapt(self, frames: Sequence[xr.DataArray]) -> None:
         """Fix the range that is shown to the network, from frames of good parts.

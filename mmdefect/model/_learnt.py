@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from mmdefect.card_text import packed, unpacked
 from mmdefect.cards import Card
 from mmdefect.contracts import Fusion
 from mmdefect.errors import ModelError
+from mmdefect.familiar import Familiar
 from mmdefect.features import extractor
 from mmdefect.model._folder import ModelFolder
 from mmdefect.model._origin import Origin
@@ -44,6 +45,8 @@ class Learnt:
         Height and width of the scenes in pixels.
     origin : Origin or None
         The data set that the parts came from.
+    familiar : Familiar
+        What they look like.
     """
 
     fusion: Fusion
@@ -51,6 +54,7 @@ class Learnt:
     peaks: Peaks
     size: tuple[int, int]
     origin: Origin | None = None
+    familiar: Familiar = field(default_factory=Familiar)
 
 
 def save(
@@ -129,15 +133,19 @@ def content_of(learnt: Learnt) -> tuple[Content, dict[str, bytes]]:
     tensors, told = learnt.fusion.state()
     told, weights = carried(told)
     levels, peaks = learnt.peaks.state()
+    looks, frames = learnt.familiar.state()
     arrays = {f"fusion/{key}": held for key, held in tensors.items()}
     arrays |= {f"peaks/{key}": held for key, held in levels.items()}
+    arrays |= {f"familiar/{key}": held for key, held in looks.items()}
     arrays["calibration/evidence"] = learnt.calibration.evidence
     arrays["calibration/scores"] = learnt.calibration.scores
+    arrays["calibration/pixels"] = learnt.calibration.pixels
     origin = learnt.origin
     parts = {"fit": origin.fit, "calibration": origin.calibration} if origin else {}
     state = {
         "fusion": told,
         "peaks": peaks,
+        "familiar": frames,
         "sensors": list(learnt.calibration.sensors),
         "parts": parts,
     }
@@ -175,9 +183,11 @@ def load(path: Path) -> tuple[Learnt, ModelFolder]:
                 tensors["calibration/evidence"],
                 tensors["calibration/scores"],
                 fusion.combine,
+                tensors.get("calibration/pixels", np.empty(0)),
             ),
             Peaks.from_state(_below(tensors, "peaks"), state["peaks"]),
             (int(facts["size"][0]), int(facts["size"][1])),
+            familiar=Familiar.from_state(_below(tensors, "familiar"), state.get("familiar", {})),
         )
         if card is not None:
             sizes = {name: (int(h), int(w)) for name, (h, w) in facts["frame_sizes"].items()}

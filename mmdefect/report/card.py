@@ -221,10 +221,11 @@ def _sensor_numbers(capture: _Capture, name: str) -> list[tuple[str, str]]:
 
 
 def _share(capture: _Capture, name: str) -> float | None:
-    """Give the part of the image score that came from a sensor."""
+    """Give the part of the score above a usual good part's that came from a sensor."""
     own = capture.prediction["attribution"].sel(sensor=name).item()
-    score = capture.prediction["image_score"].item()
-    return own / score if np.isfinite(own) and np.isfinite(score) and score > 0 else None
+    baseline = capture.prediction.attrs.get("baseline", 0.0)
+    above = capture.prediction["image_score"].item() - baseline
+    return own / above if np.isfinite(own) and np.isfinite(above) and above > 0 else None
 
 
 def _frame_tile(capture: _Capture, name: str) -> str:

@@ -9,7 +9,7 @@ const LEGENDS = {
   frames: "What each sensor saw, coloured between its 1st and 99th percentile; heights are lit by their slope.",
   over: "Evidence against each pixel (−ln p among good parts; higher is worse) over the frame in grey.",
   evidence: "Evidence against each pixel (−ln p among good parts; higher is worse), one scale for all maps.",
-  attribution: "Attribution: each sensor's share of the fused evidence, pixel by pixel (Shapley values; they sum to the fused map). In the fused pane the colour names the sensor with the largest share.",
+  attribution: "Attribution: each sensor's share of the fused evidence, pixel by pixel (Shapley values; they sum to the fused map above what good pixels usually have). In the fused pane the colour names the sensor with the largest share.",
 };
 
 const state = {
@@ -53,7 +53,7 @@ const paintCloud = (cloud) => {
   const own = state.panes.find((pane) => pane.sensor === cloud.sensor);
   const fused = cloud.sensor.registered && state.panes.find((pane) => !pane.sensor);
   const worn = fused || own;
-  cloud.paint(composed(state.capture, worn, state.mode, state.cut), worn.columns);
+  cloud.paint(worn.pixels, worn.columns);
 };
 
 // ---- legends of the panes
@@ -202,7 +202,7 @@ const layOut = () => {
   }
   const wide = best[0] * best[1] + gap * (best[0] - 1);
   grid.style.gridTemplateColumns = `repeat(${best[0]}, ${best[1]}px)`;
-  main.style.gridTemplateColumns = beside ? `${Math.max(wide, 560)}px minmax(372px, 1fr)` : "";
+  main.style.gridTemplateColumns = beside ? `${Math.max(wide, 560)}px minmax(372px, 560px)` : "";
 };
 
 // ---- moving about

@@ -205,8 +205,9 @@ class Pane {
   }
 
   compose(capture, mode, cut) {
-    const pixels = composed(capture, this, mode, cut);
-    this.picture.getContext("2d").putImageData(new ImageData(pixels, this.columns, this.rows), 0, 0);
+    this.pixels = composed(capture, this, mode, cut);
+    const image = new ImageData(this.pixels, this.columns, this.rows);
+    this.picture.getContext("2d").putImageData(image, 0, 0);
   }
 
   // Canvas pixels for one pixel of the scene.

@@ -116,7 +116,7 @@ const markRegion = () => {
   });
 };
 
-const sensorRow = (sensor, score) => {
+const sensorRow = (sensor, total) => {
   const row = element("tr");
   const head = element("th", sensor.name);
   head.scope = "row";
@@ -126,7 +126,7 @@ const sensorRow = (sensor, score) => {
     row.append(head, cell);
     return row;
   }
-  const share = score > 0 && sensor.attribution !== null ? sensor.attribution / score : NaN;
+  const share = total > 0 && Number.isFinite(sensor.attribution) ? sensor.attribution / total : NaN;
   const cell = element("td");
   if (Number.isFinite(share)) {
     const bar = element("span", "", "share");
@@ -145,8 +145,9 @@ const showTables = (capture) => {
   by("regions").tBodies[0].replaceChildren(...capture.regions.map(regionRow));
   by("regions").hidden = !capture.regions.length;
   by("no-regions").hidden = capture.regions.length > 0;
+  const total = capture.sensors.reduce((sum, one) => sum + (one.attribution || 0), 0);
   by("sensors").tBodies[0].replaceChildren(
-    ...capture.sensors.map((sensor) => sensorRow(sensor, capture.image_score)));
+    ...capture.sensors.map((sensor) => sensorRow(sensor, total)));
 };
 
 // ---- verdict and threshold
@@ -176,9 +177,10 @@ const showVerdict = () => {
   slider.value = threshold === null ? high : threshold;
   slider.setAttribute("aria-valuetext", `${written(threshold)}: ${VERDICTS[verdict]}`);
   drawStrip(by("strip"), capture, threshold);
+  const good = capture.good_scores;
+  const range = good.length ? ` score ${written(good[0])} to ${written(good[good.length - 1])}` : "";
   by("strip").setAttribute("aria-label", `This part scores ${written(capture.image_score)}; ` +
-    `${capture.good_scores.length} good parts score ${written(ends(capture.good_scores)[0])} to ${
-      written(ends(capture.good_scores)[1])}; the threshold is ${written(threshold)}.`);
+    `${good.length} good parts${range}; the threshold is ${written(threshold)}.`);
   document.documentElement.dataset.verdict = verdict;
   nameCaptures();
 };

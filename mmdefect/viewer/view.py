@@ -183,7 +183,7 @@ def packed_scene(
         "regions": region_rows(inspection.regions(scene, prediction)),
     }
     explainer: Explainer = load("explain", "shapley")()
-    shares = explainer.attribute(inspection.fusion, prediction)
+    shares = explainer.attribute(inspection.fusion, prediction, scene)
     explained = prediction.assign(
         {key: shares[key] for key in ("attribution", "attribution_map") if key in shares}
     )

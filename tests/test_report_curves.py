@@ -1,0 +1,73 @@
+"""Curves of the report: by hand, and as they stand on the page."""
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from mmdefect.report.curves import curves_section, reliability, risk_coverage, roc
+
+
+def record(label: str, score: float | None, p_value: float | None, category: str = "plate") -> dict:
+    return {
+        "category": category,
+        "label": label,
+        "image_score": score,
+        "p_value": p_value,
+        "sensors": {"rgb": {"score": score}, "points": {"score": None}},
+    }
+
+
+RECORDS = [
+    record("good", 1.0, 0.9),
+    record("good", 2.0, 0.3),
+    record("good", 4.0, 0.04),
+    record("defect", 3.0, 0.2),
+    record("defect", 9.0, 0.01),
+    record("defect", None, None),
+]
+
+
+def test_the_area_under_the_roc_curve_is_the_auroc():
+    rng = np.random.default_rng(0)
+    good, defect = rng.integers(0, 9, 40).astype(float), rng.integers(3, 12, 30).astype(float)
+    across, up = roc(good, defect)
+    wanted = roc_auc_score([0] * 40 + [1] * 30, [*good, *defect])
+    assert np.trapezoid(up, across) == pytest.approx(wanted)
+
+
+def test_risk_and_coverage_by_hand():
+    # |ln(p / 0.05)|: 0.9 → 2.89, 0.01 → 1.61, 0.2 → 1.39 (wrong), 0.04 → 0.22 (wrong)
+    coverage, risk = risk_coverage([0.04, 0.9, 0.2, 0.01], [True, False, True, False], 0.05)
+    assert coverage.tolist() == [0.25, 0.5, 0.75, 1.0]
+    assert risk == pytest.approx([0.0, 0.0, 1 / 3, 0.5])
+
+
+def test_captures_that_are_equally_sure_count_as_their_mean():
+    _, risk = risk_coverage([0.5, 0.5], [True, False], 0.05)
+    assert risk.tolist() == [0.5, 0.5]
+
+
+def test_uniform_p_values_lie_on_the_diagonal():
+    at, share = reliability((np.arange(1, 101) / 100).tolist())
+    np.testing.assert_allclose(at, share)
+
+
+def test_the_page_has_a_drawing_and_its_numbers_for_every_category():
+    text = curves_section([*RECORDS, *[dict(r, category="<i>") for r in RECORDS]], 0.05)
+    assert text.count("<svg") == 6
+    assert "<i>" not in text.replace("&lt;i&gt;", "")
+    assert text.count("<details>") == 6
+    page = ET.fromstring(text)
+    titles = [svg.get("aria-label") for svg in page.iter("svg")]
+    assert titles[:3] == ["ROC", "Risk and coverage", "Reliability"]
+    (points,) = [line.get("points") for line in next(page.iter("svg")).iter("polyline")][:1]
+    places = np.array([[float(n) for n in pair.split(",")] for pair in points.split()])
+    assert (np.diff(places[:, 0]) >= 0).all()
+    assert (np.diff(places[:, 1]) <= 0).all()
+
+
+def test_without_defects_there_is_no_roc_and_without_captures_no_section():
+    assert "ROC" not in curves_section(RECORDS[:3], 0.05)
+    assert curves_section([], 0.05) == ""
