@@ -29,9 +29,9 @@ FALSE_ALARM = 0.05
 SEEDS = 3
 
 
-def parsed() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def parser_of(described: str) -> argparse.ArgumentParser:
+    """Make a parser of what both scripts are told."""
+    parser = argparse.ArgumentParser(description=described.split("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--work", type=Path, required=True, help="where everything is kept")
     parser.add_argument("--product", default="panel")
@@ -40,11 +40,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--card", type=Path, help="by default the folder's own")
     parser.add_argument("--good", type=int, default=300, help="good test parts at most")
     parser.add_argument("--defective", type=int, default=300, help="defective test parts at most")
-    parser.add_argument("--places", action="store_true", help="late fusion's places=True")
-    parser.add_argument("--heavy-tails", action="store_true", help="and heavy_tails=True")
-    parser.add_argument("--only-parts", action="store_true", help="leave the pixels out")
-    parser.add_argument("--only-fit", action="store_true")
-    return parser.parse_args()
+    return parser
 
 
 def features(dataset: Dataset, product: str, weights: Path | None) -> dict[str, str]:
@@ -110,7 +106,12 @@ def scored(
 
 def main() -> None:
     """Fit, score, print the tables; keep them as JSON."""
-    asked = parsed()
+    parser = parser_of(__doc__ or "")
+    parser.add_argument("--places", action="store_true", help="late fusion's places=True")
+    parser.add_argument("--heavy-tails", action="store_true", help="and heavy_tails=True")
+    parser.add_argument("--only-parts", action="store_true", help="leave the pixels out")
+    parser.add_argument("--only-fit", action="store_true")
+    asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
     cache = SceneCache(asked.work / "scenes", 16 << 30)
     dataset = Dataset(asked.card or asked.folder / "card.toml", asked.folder, cache=cache)

@@ -33,6 +33,15 @@ class Kept:
         self.folds = made.folds
         folder.mkdir(parents=True, exist_ok=True)
 
+    @property
+    def extractor(self) -> Any:
+        """The detector's features, which the transformer shares."""
+        return self.made.extractor  # type: ignore[attr-defined]
+
+    @extractor.setter
+    def extractor(self, made: Any) -> None:
+        self.made.extractor = made  # type: ignore[attr-defined]
+
     def fit(self, scenes: Scenes) -> "Kept":
         """Fit, or take what was fitted."""
         tensors, told = self.folder / "state.npz", self.folder / "state.json"
@@ -76,6 +85,17 @@ def kept_late(folder: Path, features: Mapping[str, str], seed: int, **options: A
             return Kept(made, type(made), sensor, folder / sensor)
 
     return KeptLate(features=dict(features), seed=seed, **options)
+
+
+def kept_transformer(folder: Path, features: Mapping[str, str], seed: int) -> Any:
+    """Make a transformer over banks that are kept; its training is kept too."""
+    transformer: Any = load("fusion", "transformer")
+
+    class KeptTransformer(transformer):  # type: ignore[misc]
+        def _late(self, sensors: tuple[str, ...]) -> Any:
+            return kept_late(folder, features, seed, sensors=sensors)
+
+    return KeptTransformer(features=dict(features), seed=seed, checkpoint=folder / "training")
 
 
 class Spill:

@@ -1,0 +1,95 @@
+"""Banks, transformer, both, and concatenated features: what each kind of fusion adds, by groups.
+
+    python benchmarks/fusion.py captures --work WORK --product panel
+    python benchmarks/fusion_kinds.py captures --work WORK --product panel --seed 0
+
+The second uses what the first kept: the same third of the good parts, the same banks, the same
+test parts. What the network says of each capture is kept as well, and a run goes on where it was.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from fusion_scores import kept_transformer
+
+from fusion import FALSE_ALARM, features, parser_of, tested
+from mmdefect import Dataset
+from mmdefect.cache import SceneCache
+from mmdefect.captures import Capture
+from mmdefect.division import divide
+from mmdefect.metrics import auroc_replicates, difference
+from mmdefect.progress import progress_shown, track
+from mmdefect.registry import load
+
+
+def told_of(fusion: Any, scene: xr.Dataset) -> dict[str, float]:
+    """Score a part by every kind of fusion."""
+    said = fusion.predict(scene)
+    told = {"both": float(said["image_score"])}
+    for source in said["source_evidence"]["source"].values:
+        own = said["source_evidence"].sel(source=source, drop=True)
+        told[str(source)] = float((own**2).sum("sensor", min_count=1) ** 0.5)
+    return told
+
+
+def scored(
+    dataset: Dataset, test: list[Capture], fusions: dict[str, Any], path: Path
+) -> dict[str, dict[str, float]]:
+    """Score every test capture, or take what was said of it before."""
+    told: dict[str, dict[str, float]] = json.loads(path.read_text()) if path.exists() else {}
+    for capture in track(test, len(test), "scoring"):
+        if capture.id in told:
+            continue
+        scene = dataset.scene(capture)
+        told[capture.id] = told_of(fusions["transformer"], scene)
+        if "concat" in fusions:
+            told[capture.id]["concat"] = float(fusions["concat"].predict(scene)["image_score"])
+        path.write_text(json.dumps(told))
+    return told
+
+
+def show(test: list[Capture], told: dict[str, dict[str, float]], groups: dict[str, str]) -> None:
+    """Print a row a group: AUROC of every kind, and what the transformer adds to the banks."""
+    names = list(told[test[0].id])
+    table = {name: np.array([told[c.id][name] for c in test]) for name in names}
+    bad = np.array([c.label == "defect" for c in test])
+    group = np.array([groups[c.kind] for c in test])
+    print("| group | n | " + " | ".join(names) + " | both − bank | transformer − bank |")
+    for name in ["", *sorted(set(group[bad].tolist()))]:
+        chosen = bad & ((group == name) | (name == ""))
+        drawn = {k: auroc_replicates(v[~bad], v[chosen]) for k, v in table.items()}
+        apart = [difference(drawn[k] - drawn["bank"]) for k in ("both", "transformer")]
+        cells = [name or "all", str(int(chosen.sum())), *(f"{v[0]:.3f}" for v in drawn.values())]
+        cells += [f"{one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}]" for one in apart]
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def main() -> None:
+    """Fit, score, print."""
+    parser = parser_of(__doc__ or "")
+    parser.add_argument("--seed", type=int, default=0, help="which third")
+    parser.add_argument("--without-concat", action="store_true")
+    asked = parser.parse_args()
+    cache = SceneCache(asked.work / "scenes", 16 << 30)
+    dataset = Dataset(asked.card or asked.folder / "card.toml", asked.folder, cache=cache)
+    specs = features(dataset, asked.product, asked.weights)
+    folder = asked.work / asked.product / f"seed{asked.seed}"
+    train = [c for c in dataset.captures(asked.product) if c.split == "train"]
+    fit, _ = divide(train[asked.seed :: asked.seeds], [], FALSE_ALARM, asked.seed)
+    fusions = {"transformer": kept_transformer(folder, specs, asked.seed)}
+    if not asked.without_concat:
+        fusions["concat"] = load("fusion", "concat")(features=specs, seed=asked.seed)
+    with progress_shown():
+        scenes = [dataset.scene(capture) for capture in track(fit, len(fit), "reading")]
+        fusions = {name: made.fit(scenes) for name, made in fusions.items()}
+        test = tested(dataset, asked.product, asked.good, asked.defective)
+        told = scored(dataset, test, fusions, folder / "kinds.json")
+    truth = json.loads((asked.folder / "truth.json").read_text())["captures"]
+    show(test, told, {c.kind: truth[c.id]["group"] for c in test})
+
+
+if __name__ == "__main__":
+    main()
