@@ -12,6 +12,8 @@
   part, the highest of a map first (deletion), or put into the median good part (insertion). Scores
   are told as a share of the whole defect's, averaged over the steps. Two maps that look at no
   model, noise and the frames' edges, are the yardstick.
+* With `--kept WORK/panel/seed0` the first table and the place are told of what `fusion.py` kept in
+  WORK: the same detectors' words on every test capture, without reading a frame again.
 * Sanity: with the features of every bank's rows shuffled the map should be another one.
 
 Every capture's numbers go to LINES as they come, and what is there is not computed again.
@@ -20,6 +22,7 @@ Every capture's numbers go to LINES as they come, and what is there is not compu
 import argparse
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +33,13 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from mmdefect import Dataset, Inspection, load
+from mmdefect.captures import Capture
+from mmdefect.division import divide
 from mmdefect.features._contrast import contrast_of
+from mmdefect.frames import read_mask
 from mmdefect.scene import measured
 
+FALSE_ALARM = 0.05
 BLOCK = 8
 SHARES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 GROWN = 2 * 8 + 1
@@ -54,7 +61,8 @@ def fitted(dataset: Dataset, category: str, fit: int, calibrate: int, model: Pat
 
 def of_sensors(inspection: Inspection, scene: xr.Dataset, truth: Mapping) -> dict:
     judged = inspection.predict(scene)
-    shares = load("explain", "shapley")().attribute(inspection.fusion, judged, scene)
+    part = judged.isel(y=slice(1), x=slice(1))  # of the part, not of its pixels
+    shares = load("explain", "shapley")().attribute(inspection.fusion, part, scene)
     names = judged["sensor"].values.tolist()
     attribution = dict(zip(names, shares["attribution"].values.tolist(), strict=True))
     return {
@@ -106,6 +114,76 @@ def order(line: dict) -> float:
     return float(
         spearmanr([line["attribution"][n] for n in names], [line["contrast"][n] for n in names])[0]
     )
+
+
+# ---------------------------------------------------------------- kept by fusion.py
+
+
+def unread(capture: Capture, sensors: tuple[str, ...], size: tuple[int, int]) -> xr.Dataset:
+    """A scene without frames: what was said of it is found by its name."""
+    height, width = size
+    return xr.Dataset(
+        {"valid": (("sensor", "y", "x"), np.ones((len(sensors), height, width), dtype=bool))},
+        coords={
+            "sensor": list(sensors),
+            "grid": ("sensor", [sensors[0]] * len(sensors)),
+            "y": np.arange(float(height)),
+            "x": np.arange(float(width)),
+        },
+        attrs={"capture": capture.id, "reference": sensors[0]},
+    )
+
+
+def of_kept(dataset: Dataset, category: str, kept: Path, truth: Mapping, places: int) -> list[dict]:
+    from fusion_scores import kept_late
+
+    sensors = tuple(dataset.sensors(category))
+    size = dataset.grid_size(category)
+    seed = int(kept.name.removeprefix("seed"))
+    states = {name: json.loads((kept / name / "state.json").read_text()) for name in sensors}
+    fusion = kept_late(kept, {name: told["features"] for name, told in states.items()}, seed)
+    train = [c for c in dataset.captures(category) if c.split == "train"][seed::3]
+    sides = divide(train, [], FALSE_ALARM, seed)
+    inspection = Inspection(fusion, FALSE_ALARM).fit(
+        *([unread(c, sensors, size) for c in side] for side in sides)
+    )
+    lines = []
+    for capture in [c for c in dataset.captures(category) if c.split == "test"]:
+        named = f"{capture.id} without None".encode()
+        if not (kept / sensors[0] / f"{sha256(named).hexdigest()[:24]}.npz").exists():
+            continue
+        scene = unread(capture, sensors, size)
+        line = {"capture": capture.id, **of_sensors(inspection, scene, truth[capture.id])}
+        if capture.mask is not None and sum("place" in one for one in lines) < places:
+            line["place"] = of_place(inspection, scene, read_mask(capture.mask))
+        lines.append(line)
+    return lines
+
+
+def of_place(inspection: Inspection, scene: xr.Dataset, defect: np.ndarray) -> dict:
+    judged = inspection.predict(scene)
+    shares = load("explain", "shapley")().attribute(inspection.fusion, judged, scene)
+    shares = np.nan_to_num(shares["attribution_map"].values)
+    found = {
+        "shapley, positive shares": np.maximum(shares, 0).sum(0),
+        "largest share": shares.max(0),
+        "anomaly_map": np.nan_to_num(judged["anomaly_map"].values),
+    }
+    near = maximum_filter(defect, GROWN)
+    told = {}
+    for name, pixels in found.items():
+        peak = np.unravel_index(int(pixels.argmax()), pixels.shape)
+        told[name] = [float(roc_auc_score(defect.ravel(), pixels.ravel())), bool(near[peak])]
+    return told
+
+
+def place_table(lines: list[dict]) -> None:
+    rows = [line["place"] for line in lines if "place" in line and line["verdict"] == "defect"]
+    if rows:
+        print(f"\n{len(rows)} parts called defective: pixel AUROC, peak on the defect")
+        for name in rows[0]:
+            mean = np.mean([row[name] for row in rows], axis=0)
+            print(f"  {name:26} {mean[0]:.3f}  {mean[1]:.2f}")
 
 
 # ---------------------------------------------------------------- maps
@@ -256,9 +334,15 @@ def main() -> None:
     parser.add_argument("--maps", type=int, default=10, help="Of them, with maps measured.")
     parser.add_argument("--lines", type=Path, default=Path("faithfulness.jsonl"))
     parser.add_argument("--model", type=Path, default=Path("faithfulness-model"))
+    parser.add_argument("--kept", type=Path, help="A seed's folder of fusion.py's WORK.")
     given = parser.parse_args()
     dataset = Dataset(str(given.folder / "card.toml"), given.folder)
     truth = json.loads((given.folder / "truth.json").read_text())["captures"]
+    if given.kept:
+        lines = of_kept(dataset, given.category, given.kept, truth, given.maps)
+        sensor_table(lines)
+        place_table(lines)
+        return
     inspection = fitted(dataset, given.category, given.fit, given.calibrate, given.model)
     good = median_part(dataset, given.category)
     test = dataset.captures(given.category, "test")

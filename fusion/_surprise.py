@@ -7,6 +7,8 @@
   places and scales rest. A third, of all parts, scores what comes later. It errs less than they
   do, so its evidence is rather too small than too large; the verdict's own calibration makes up
   for it.
+* What a sensor can be foretold to depends on which others are there. So every subset of up to four
+  sensors has scales of its own; with one sensor left the networks have nothing to say.
 * Within its parts every network keeps some apart to end its training on. No scale rests on a part
   that its network learnt from or ended on.
 """
@@ -18,30 +20,29 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
 from mmdefect.contracts import Tensors
 from mmdefect.errors import MmdefectError
 
-from ._held_out import HeldOut, scales_of
+from ._errors import alone, only, standing_out, subsets_of
+from ._held_out import HeldOut, Scales, scales_of
 from ._lessons import Schedule
-from ._network import Guess, Network, Shape
+from ._network import Network, Shape
 from ._positions import Positions
 from ._resume import Checkpoint
 from ._scales import Scale
 from ._tokens import Tokens, stacked
 from ._training import Course, trained
-from ._windows import Windows, windows_of
+from ._windows import windows_of
 
 LEAST_PARTS = 8
 """Good parts that a network takes at least: each of two has four, and ends on one of them."""
 _HALVES = 2
+_LEAST_SENSORS = 2
 _STOP_SHARE = 8
-_WORST_SHARE = 0.005
-_LEAST_WEIGHT = 0.1
-_MOST_ERROR = 100.0
+_SUBSET_PARTS = 48
 _STEPS_A_PART = 8
 
 
@@ -93,7 +94,8 @@ class Surprise:
     courses_ : list of Course
         How their training went.
     positions_ : dict of str to Positions
-    part_scales_, cell_scales_ : dict of str to Scale
+    scales_ : dict of tuple of str to Scales
+        By the sensors that are there.
     """
 
     def __init__(
@@ -142,6 +144,7 @@ class Surprise:
         if min((half == k).sum() for k in range(_HALVES)) < LEAST_PARTS // _HALVES:
             half = np.arange(len(held)) % _HALVES
         self.networks_, self.courses_ = [], []
+        self.positions_: dict[str, Positions] = {}
         for number in range(_HALVES + 1):
             own = np.flatnonzero(half == number) if number < _HALVES else np.arange(len(held))
             network, course = self._train(every, own, number, checkpoint)
@@ -170,14 +173,22 @@ class Surprise:
         float64 array (sensor,)
             Evidence of the part.
         """
+        seen = tokens.there.any(1).tolist()
+        there = tuple(
+            name for name, is_seen in zip(self.layout.sensors, seen, strict=True) if is_seen
+        )
+        cells = np.full((len(seen), *self.layout.grid), np.nan, dtype=np.float32)
+        parts = np.full(len(seen), np.nan)
+        if len(there) < _LEAST_SENSORS:
+            return cells, parts
         number = _HALVES if without is None else 1 - without % _HALVES
         maps = self._errors(self.networks_[number], tokens)
-        cells, parts = np.full_like(maps, np.nan), np.full(len(maps), np.nan)
+        scales = self.scales_.get(there, self.scales_[self.layout.sensors])
         for index, name in enumerate(self.layout.sensors):
-            shown = _alone(name, maps[index], apart[index])
+            shown = alone(name, maps[index], apart[index])
             pixels, score = self.positions_[name].rescored(shown, apart[index])
-            cells[index] = self.cell_scales_[name].evidence(pixels)
-            parts[index] = self.part_scales_[name].evidence(score)
+            cells[index] = scales.pixels[name].evidence(pixels)
+            parts[index] = scales.parts[name].evidence(score)
         return cells, parts
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
@@ -195,8 +206,16 @@ class Surprise:
             "heavy": self.heavy,
             "schedule": asdict(self.schedule),
             "best_steps": [course.best_step for course in self.courses_],
-            "part_scales": {name: scale.state() for name, scale in self.part_scales_.items()},
-            "cell_scales": {name: scale.state() for name, scale in self.cell_scales_.items()},
+            "scales": [
+                [
+                    list(there),
+                    *(
+                        {name: held.state() for name, held in kind.items()}
+                        for kind in (scales.parts, scales.pixels)
+                    ),
+                ]
+                for there, scales in self.scales_.items()
+            ],
         }
         return tensors, told
 
@@ -229,8 +248,10 @@ class Surprise:
             )
             for name in layout.sensors
         }
-        made.part_scales_ = {k: Scale.from_state(v) for k, v in told["part_scales"].items()}
-        made.cell_scales_ = {k: Scale.from_state(v) for k, v in told["cell_scales"].items()}
+        made.scales_ = {}
+        for there, *kinds in told["scales"]:
+            parts, cells = ({k: Scale.from_state(v) for k, v in kind.items()} for kind in kinds)
+            made.scales_[tuple(there)] = Scales(parts, cells, {})
         return made
 
     def _train(
@@ -261,16 +282,35 @@ class Surprise:
 
     def _learn_scales(self, held: Sequence[Tokens], half: Sequence[int]) -> None:
         """Score good parts as strangers, and learn places and scales from that."""
+        learnt = {
+            name: parts.learnt(not parts.knows_nothing)
+            for name, parts in self._strangers(held, half).items()
+        }
+        self.positions_ = {name: told.positions for name, told in learnt.items()}
+        self.scales_ = {self.layout.sensors: scales_of(learnt, self.heavy)}
+        few = range(0, len(held), -(-len(held) // _SUBSET_PARTS))
+        geometry = self.layout.shape(1, 1, 1).geometry
+        for there in subsets_of(self.layout.sensors):
+            kept = torch.tensor([name in there for name in self.layout.sensors])
+            left = [only(held[index], kept, geometry) for index in few]
+            strangers = self._strangers(left, [half[index] for index in few])
+            told = {name: strangers[name].learnt(False) for name in self.layout.sensors}
+            self.scales_[there] = scales_of(told, self.heavy)
+
+    def _strangers(self, held: Sequence[Tokens], half: Sequence[int]) -> dict[str, HeldOut]:
+        """Score parts by the network that had not seen them; by their places, once known."""
         rng = np.random.default_rng(self.schedule.seed)
         kept = {name: HeldOut(len(held), rng, self.schedule.seed) for name in self.layout.sensors}
         nowhere = np.zeros(self.layout.grid, dtype=bool)
         for tokens, fold in zip(held, half, strict=True):
             maps = self._errors(self.networks_[1 - fold], tokens)
             for index, name in enumerate(self.layout.sensors):
-                kept[name].add(_alone(name, maps[index], nowhere), nowhere, fold)
-        learnt = {name: parts.learnt(not parts.knows_nothing) for name, parts in kept.items()}
-        self.positions_ = {name: told.positions for name, told in learnt.items()}
-        self.part_scales_, self.cell_scales_, _ = scales_of(learnt, self.heavy)
+                shown = alone(name, maps[index], nowhere)
+                if name in self.positions_:
+                    pixels, score = self.positions_[name].rescored(shown, nowhere)
+                    shown["sensor_map"].values[0], shown["sensor_score"].values[0] = pixels, score
+                kept[name].add(shown, nowhere, fold)
+        return kept
 
     def _errors(self, network: Network, tokens: Tokens) -> NDArray[np.float32]:
         """Give every cell's error (sensor, row, column), NaN where there is none."""
@@ -279,48 +319,6 @@ class Surprise:
             guess = network(whole, self.layout.flat, self.windows)
         found = standing_out(guess, whole, self.windows, self.layout.kept)
         return found[0].reshape(len(found[0]), *self.layout.grid).numpy()
-
-
-def standing_out(guess: Guess, whole: Tokens, windows: Windows, kept: Tensor) -> Tensor:
-    """Measure how far what was shown is from what was foretold.
-
-    Parameters
-    ----------
-    guess : Guess
-    whole : Tokens
-        Of the same scenes, stacked.
-    windows : Windows
-        Of all blocks.
-    kept : Tensor (sensor, dim), bool
-
-    Returns
-    -------
-    Tensor (scene, sensor, cell), float32
-        About 0 with a spread of 1 where the network is right about itself; NaN where nothing was
-        measured.
-    """
-    wanted = whole.values[:, :, windows.cells]
-    error = ((wanted - guess.mean).square() * (-guess.log_variance).exp()).clamp(max=_MOST_ERROR)
-    weight = (1 - guess.log_variance.exp()).clamp_min(0) + _LEAST_WEIGHT
-    weight = weight * kept[:, None, None]
-    told = (weight * (error - 1)).sum(-1) / (2 * weight.square().sum(-1)).sqrt()
-    found = torch.full(whole.there.shape, torch.nan)
-    found[:, :, windows.cells] = told
-    return torch.where(whole.there, found, torch.nan)
-
-
-def _alone(name: str, cells: NDArray[np.float32], apart: NDArray[np.bool_]) -> xr.Dataset:
-    """Give one sensor's cells and the part's score, as a detector would."""
-    counted = cells[np.isfinite(cells) & ~apart]
-    worst = max(1, round(_WORST_SHARE * counted.size))
-    score = float(np.sort(counted)[-worst:].mean()) if counted.size else float("nan")
-    return xr.Dataset(
-        {
-            "sensor_map": (("sensor", "y", "x"), cells[None]),
-            "sensor_score": ("sensor", np.array([score])),
-        },
-        coords={"sensor": [name]},
-    )
 
 
 def _fingerprint(tokens: Tokens) -> float:

@@ -73,8 +73,19 @@ def test_with_any_sensors_missing_the_rest_is_judged(fitted, absent):
     assert np.isnan(told["evidence_map"].sel(sensor=list(absent))).all()
     assert np.isfinite(told["evidence"].sel(sensor=there)).all()
     assert np.isfinite(told["image_score"]) == bool(there)
+    crossed = told["source_evidence"].sel(source="transformer", sensor=there)
+    assert np.isfinite(crossed).all() == (len(there) > 1)
     left = told["evidence"].sel(sensor=there)
     xr.testing.assert_equal(told["image_score"], fitted.combine(left))
+
+
+@pytest.mark.parametrize("absent", SENSORS)
+def test_evidence_keeps_its_scale_when_a_sensor_is_missing(fitted, absent):
+    """Strangers among the good parts: by their own fold's network, without one sensor."""
+    told = [fitted.predict(three(k, absent=(absent,)), k % 4)["source_evidence"] for k in range(20)]
+    mean = np.mean([part.sel(source="transformer") for part in told], axis=0)
+    left = mean[[name != absent for name in SENSORS]]
+    assert ((left > 0.6) & (left < 1.5)).all(), mean
 
 
 def test_features_are_computed_once_a_scene_and_never_remembered_beyond_it(fitted, monkeypatch):
