@@ -35,7 +35,7 @@ from mmdefect.inspection import Inspection
 from mmdefect.judging import Judge
 from mmdefect.peaks import Peaks
 from mmdefect.reliability import Monitor, Reliability
-from mmdefect.verdict import Calibration
+from mmdefect.verdict import Calibration, conformal_threshold
 from mmdefect.zones import Place
 
 RATE, FIELD_MM = 0.05, 112.0
@@ -185,8 +185,8 @@ def measured(line: Line, told: dict) -> dict:
         "named": start - HEALTHY + 1 if len(first) else None,
         "early": int(named[:HEALTHY].any()),
         "escapes": int((passed & told["alone"] & (before | after)).sum()),
-        "alarms": int((called & ~line.bad & after).sum()),
-        "good": int((~line.bad & after).sum()),
+        "alarms": len(np.unique(line.parts[called & ~line.bad & after])),
+        "good": len(np.unique(line.parts[~line.bad & after])),
         "bad_before": int((line.bad & before).sum()),
         "recovered": int(healed[0]) if len(healed) else None,
         "blamed": int(told["others"].sum() > 0),
@@ -266,6 +266,18 @@ def defective_run(judge: Judge, healthy: Kept, seed: int, length: int = 30) -> t
     return passed, int(blamed), int(bool(judged.attrs["faults"]))
 
 
+def alarms_without(judge: Judge, healthy: Kept) -> None:
+    """Good parts of the line, each once, that are called defective without one sensor."""
+    good, calibration = healthy.evidence[healthy.labels == "good"], judge.calibration
+    low, high = alarms_interval(len(calibration.evidence), len(good), RATE)
+    for column, name in enumerate(healthy.sensors):
+        rest = [n for n in healthy.sensors if n != name]
+        threshold = conformal_threshold(calibration.fused(rest), RATE)
+        score = np.sqrt((np.delete(good, column, axis=1) ** 2).sum(1))
+        called = 0 if threshold is None else int((score > threshold).sum())
+        print(f"| {name} | {called}/{len(good)} ({low} to {high}) |")
+
+
 def duplicated(calibration: Calibration, healthy: Kept) -> None:
     """AUROC when one sensor is there twice."""
     bad = healthy.labels == "defect"
@@ -324,6 +336,8 @@ def main() -> None:
     print(f"{asked.fit} fit, {asked.calibrate} calibrate, line of {asked.line} good and {len(bad)} "
           f"defective parts, {asked.lines} lines each")  # fmt: skip
     report(judge, healthy, under, asked.lines)
+    print("\n| taken out | alarms on good parts |\n|---|---|")
+    alarms_without(judge, healthy)
     print("\n| sensor there twice | AUROC | with the copy | difference |\n|---|---|---|---|")
     duplicated(inspection.calibration_, healthy)
     runs = [defective_run(judge, healthy, seed) for seed in range(asked.lines)]

@@ -107,6 +107,7 @@ def scored(
 def main() -> None:
     """Fit, score, print the tables; keep them as JSON."""
     parser = parser_of(__doc__ or "")
+    parser.add_argument("--first", type=int, help="only so many of the seeds")
     parser.add_argument("--places", action="store_true", help="late fusion's places=True")
     parser.add_argument("--heavy-tails", action="store_true", help="and heavy_tails=True")
     parser.add_argument("--only-parts", action="store_true", help="leave the pixels out")
@@ -117,7 +118,8 @@ def main() -> None:
     dataset = Dataset(asked.card or asked.folder / "card.toml", asked.folder, cache=cache)
     specs = features(dataset, asked.product, asked.weights)
     with progress_shown():
-        inspections = [fitted(dataset, asked, seed, specs) for seed in range(asked.seeds)]
+        wanted = range(asked.first or asked.seeds)
+        inspections = [fitted(dataset, asked, seed, specs) for seed in wanted]
         if asked.only_fit:
             return
         test = tested(dataset, asked.product, asked.good, asked.defective)

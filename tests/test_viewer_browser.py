@@ -45,7 +45,8 @@ class Browser:
         for kind in ("browser", "performance"):
             self.driver.get_log(kind)
         self.driver.get(path.as_uri())
-        self.until("return document.documentElement.dataset.ready")
+        if self.until("return document.documentElement.dataset.ready") == "failed":
+            raise AssertionError(self.text("#fault"))
 
     def until(self, script: str, wanted: object = None) -> object:
         """Wait until a script gives what is wanted, or anything at all."""

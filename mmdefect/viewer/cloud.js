@@ -14,13 +14,26 @@ class Cloud {
     this.down = planes[1].values;
     this.height = planes[2].values;
     this.measure();
-    this.canvas = document.createElement("canvas");
-    this.canvas.tabIndex = 0;
-    this.canvas.dataset.pane = `${sensor.name} in 3D`;
     this.home();
-    this.renderer = webRenderer(this) || flatRenderer(this);
+    this.begin(webRenderer);
+    if (!this.renderer) this.begin(flatRenderer);
     this.canvas.dataset.renderer = this.renderer.name;
   }
+
+  // A canvas that was asked for WebGL gives nothing else, so that every try has its own.
+  begin(renderer) {
+    this.canvas = document.createElement("canvas");
+    this.canvas.tabIndex = 0;
+    this.canvas.dataset.pane = `${this.sensor.name} in 3D`;
+    try {
+      this.renderer = renderer(this);
+    } catch {
+      this.renderer = null; // the graphics process is gone
+    }
+  }
+
+  // Browsers hold few contexts at a time: the one of a capture that is left is given back.
+  release() { this.renderer.release(); }
 
   home() {
     this.turn = 0.5;
@@ -215,7 +228,7 @@ const compiled = (gl) => {
 
 const webRenderer = (cloud) => {
   const gl = cloud.canvas.getContext("webgl2", { antialias: true, preserveDrawingBuffer: true });
-  const program = gl && compiled(gl);
+  const program = gl && !gl.isContextLost() && compiled(gl);
   if (!program) return null;
   gl.useProgram(program);
   const count = cloud.right.length;
@@ -239,6 +252,7 @@ const webRenderer = (cloud) => {
   gl.enable(gl.DEPTH_TEST);
   return {
     name: "webgl2",
+    release: () => gl.getExtension("WEBGL_lose_context")?.loseContext(),
     load: ({ colors: painted }) => {
       gl.bindBuffer(gl.ARRAY_BUFFER, colors);
       gl.bufferData(gl.ARRAY_BUFFER, painted, gl.DYNAMIC_DRAW);
@@ -280,6 +294,7 @@ const clipMatrix = (cloud) => {
 // Without WebGL: every point a small square, the nearest wins.
 const flatRenderer = () => ({
   name: "canvas",
+  release: () => {},
   load: () => {},
   draw: (cloud, marked) => {
     const { width, height } = cloud.canvas;

@@ -163,6 +163,7 @@ const cloudPane = (capture, sensor) => {
 };
 
 const makePanes = (capture) => {
+  for (const cloud of state.clouds) cloud.release();
   state.panes = [];
   state.clouds = [];
   const made = [];
