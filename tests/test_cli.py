@@ -1,7 +1,6 @@
 """The command line: what it prints, what it leaves, and what it says when it cannot."""
 
 import json
-import math
 import re
 import subprocess
 import sys
