@@ -42,6 +42,7 @@ class Browser:
         self.driver.set_page_load_timeout(120)
 
     def open(self, path: Path) -> None:
+        self.driver.get("about:blank")  # else a busy driver may still ask the page before
         for kind in ("browser", "performance"):
             self.driver.get_log(kind)
         self.driver.get(path.as_uri())
