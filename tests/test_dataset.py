@@ -341,6 +341,7 @@ def test_an_evaluation_leaves_the_data_set_untouched(lay, tmp_path):
         "report.html",
         "results.json",
         "results.md",
+        "viewer",
     }
 
 
