@@ -20,7 +20,7 @@ from mmdefect.alignment import Warp
 from mmdefect.alignment.edges import picture_of
 from mmdefect.alignment.warps import sampled
 from mmdefect.doctor.bumped import MOST_LIMIT, BumpCheck, small, usual_place
-from mmdefect.doctor.findings import plane
+from mmdefect.plane import plane_of
 from mmdefect.registration import read_rig
 
 TRAINING = 20
@@ -30,7 +30,7 @@ BUMP = 2.0
 def bumped(frame: xr.DataArray, rng: np.random.Generator) -> xr.DataArray:
     """The picture of a frame, moved by 2 px."""
     turn = rng.uniform(0, 2 * np.pi)
-    values = picture_of(plane(frame)).values
+    values = picture_of(plane_of(frame)).values
     moved = sampled(values, Warp.shift(BUMP * np.cos(turn), BUMP * np.sin(turn)), values.shape)
     return xr.DataArray(moved.astype(np.float32), dims=("y", "x"), attrs=frame.attrs)
 

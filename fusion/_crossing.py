@@ -15,6 +15,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from mmdefect.contracts import Scenes, Tensors
 from mmdefect.detectors._maps import to_pixels
+from mmdefect.keyed import below, under
 from mmdefect.learnable import learn_mask
 from mmdefect.scene import apart_of
 
@@ -128,28 +129,21 @@ class Crossing:
         """Give what was learnt: arrays, and what JSON can hold."""
         read, reader = self.reader.state()
         learnt, surprise = self.surprise.state()
-        tensors = {f"reader/{key}": held for key, held in read.items()}
-        tensors |= {f"network/{key}": held for key, held in learnt.items()}
-        return tensors, {"reader": reader, "network": surprise}
+        return under("reader", read) | under("network", learnt), {
+            "reader": reader,
+            "network": surprise,
+        }
 
     @classmethod
     def from_state(
         cls, tensors: Mapping[str, Any], told: Mapping[str, Any], eyes: Mapping[str, Once]
     ) -> Self:
         """Make the source that gave this state, with extractors of its sensors."""
-        parts = [
-            {
-                key.removeprefix(begin): held
-                for key, held in tensors.items()
-                if key.startswith(begin)
-            }
-            for begin in ("reader/", "network/")
-        ]
-        reader = Reader.from_state(parts[0], told["reader"], eyes)
+        reader = Reader.from_state(below(tensors, "reader"), told["reader"], eyes)
         layout = Layout(
             tuple(reader.sensors), reader.grid_, reader.flat, reader.kept, reader.geometry_
         )
-        return cls(reader, Surprise.from_state(parts[1], told["network"], layout))
+        return cls(reader, Surprise.from_state(below(tensors, "network"), told["network"], layout))
 
 
 def _coarse(mask: NDArray[np.bool_], grid: tuple[int, int]) -> NDArray[np.bool_]:

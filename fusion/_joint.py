@@ -16,7 +16,7 @@ from mmdefect.prediction import new_prediction
 from mmdefect.scene import apart_of, registered_in
 
 from ._held_out import HeldOut, scales_of
-from ._rules import RULES
+from ._rules import RULES, labelled
 from ._scales import Scale
 
 
@@ -172,10 +172,8 @@ def combined(evidence: xr.DataArray, rule: str, joint: Joint | None) -> xr.DataA
     if evidence.sizes["sensor"] == 0:
         return xr.full_like(evidence.sum("sensor"), np.nan)
     names = joint.sensors if joint else evidence["sensor"].values.tolist()
-    kind = "pixels" if "y" in evidence.dims else "parts"
-    matrix = joint.correlation[kind] if joint else np.eye(len(names))
-    together = xr.DataArray(matrix, {"sensor": names, "other": names}, ("sensor", "other"))
-    return RULES[rule](evidence, together)
+    held = joint.correlation["pixels" if "y" in evidence.dims else "parts"] if joint else None
+    return RULES[rule](evidence, labelled(held, names))
 
 
 def _norm(evidence: NDArray[np.floating]) -> NDArray[Any]:

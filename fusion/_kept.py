@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from mmdefect.contracts import Detector, Tensors
+from mmdefect.keyed import below, under
 from mmdefect.registry import load
 
 from ._positions import Positions
@@ -29,9 +30,9 @@ def packed(detectors: Mapping[str, Detector]) -> tuple[Tensors, dict[str, Any]]:
         By sensor, of what JSON can hold.
     """
     states = {name: made.state() for name, made in detectors.items()}
-    tensors = {
-        f"{name}/{key}": array for name, (held, _) in states.items() for key, array in held.items()
-    }
+    tensors: Tensors = {}
+    for name, (held, _) in states.items():
+        tensors |= under(name, held)
     return tensors, {name: own for name, (_, own) in states.items()}
 
 
@@ -68,11 +69,10 @@ def packed_positions(positions: Mapping[str, Positions]) -> Tensors:
     -------
     dict of str to array
     """
-    return {
-        f"{_PLACES}:{name}/{key}": array
-        for name, own in positions.items()
-        for key, array in own.state().items()
-    }
+    tensors: Tensors = {}
+    for name, own in positions.items():
+        tensors |= under(f"{_PLACES}:{name}", own.state())
+    return tensors
 
 
 def positions_of(tensors: Mapping[str, np.ndarray], sensors: Sequence[str]) -> dict[str, Positions]:
@@ -88,8 +88,3 @@ def positions_of(tensors: Mapping[str, np.ndarray], sensors: Sequence[str]) -> d
     dict of str to Positions
     """
     return {name: Positions.from_state(below(tensors, f"{_PLACES}:{name}")) for name in sensors}
-
-
-def below(tensors: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    """Give the arrays whose keys start with a name, without it."""
-    return {k.removeprefix(f"{name}/"): v for k, v in tensors.items() if k.startswith(f"{name}/")}

@@ -324,19 +324,3 @@ def chosen(scenes: Scenes, wanted: Sequence[str]) -> tuple[tuple[str, ...], list
             f"there are: {', '.join(there)}"
         )
     return used, [name for name in registered_in(first) if name in used]
-
-
-def check_sensors(scene: xr.Dataset, learnt: Sequence[str]) -> None:
-    """Refuse a scene that lacks a sensor which was learnt, even as a blind one.
-
-    Raises
-    ------
-    SceneError
-    """
-    there = sensors_of(scene)
-    missing = [name for name in learnt if name not in there]
-    if missing:
-        raise SceneError(
-            f"the scene has no sensor {missing[0]!r}, which was learnt; there are: "
-            f"{', '.join(there)}"
-        )

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from mmdefect.contracts import Tensors
 from mmdefect.errors import MmdefectError
+from mmdefect.keyed import below
 
 from ._errors import alone, only, standing_out, subsets_of
 from ._held_out import HeldOut, Scales, scales_of
@@ -232,13 +233,9 @@ class Surprise:
         made.networks_ = []
         for number in range(_HALVES + 1):
             network = Network(shape).eval()
-            begin = f"{number}/"
+            weights = below(tensors, str(number)).items()
             network.load_state_dict(
-                {
-                    key.removeprefix(begin): torch.from_numpy(np.array(held))
-                    for key, held in tensors.items()
-                    if key.startswith(begin)
-                }
+                {key: torch.from_numpy(np.array(held)) for key, held in weights}
             )
             made.networks_.append(network)
         made.courses_ = [Course([], [], step, 0) for step in told["best_steps"]]

@@ -39,6 +39,25 @@ def weighed(
     ]
     prediction["evidence"] = ("sensor", np.array(evidence, dtype=np.float64))
     prediction["evidence_map"] = (("sensor", "y", "x"), np.stack(maps))
+    return joined(prediction, combine)
+
+
+def joined(prediction: xr.Dataset, combine: Callable[[xr.DataArray], xr.DataArray]) -> xr.Dataset:
+    """Combine the sensors' evidence.
+
+    Parameters
+    ----------
+    prediction : Dataset
+        With ``evidence`` (sensor) and ``evidence_map`` (sensor, y, x).
+    combine : callable
+        The fusion's rule, (sensor, …) to (…).
+
+    Returns
+    -------
+    Dataset
+        The same, with ``anomaly_map`` of the registered sensors and ``image_score`` of all.
+    """
+    names = prediction["sensor"].values
     same = prediction["grid"].values == prediction.attrs["reference"]
     registered = [name for name, here in zip(names, same, strict=True) if here]
     prediction["anomaly_map"] = combine(prediction["evidence_map"].sel(sensor=registered))

@@ -27,14 +27,13 @@ from torch import Tensor
 
 from mmdefect.contracts import Scenes, Tensors
 from mmdefect.detectors._coreset import Pool
-from mmdefect.detectors._maps import to_pixels
 from mmdefect.detectors._search import nearest
 from mmdefect.errors import NotFittedError
-from mmdefect.learnable import learn_mask
-from mmdefect.prediction import new_prediction
-from mmdefect.scene import apart_of, registered_in
+from mmdefect.familiar import check_sensors
+from mmdefect.keyed import below, under
 
-from ._reader import Reader, check_sensors, chosen, eyes_of
+from ._cellwise import from_cells
+from ._reader import Reader, chosen, eyes_of
 from ._tokens import Tokens
 
 __all__ = ["Concat"]
@@ -43,7 +42,6 @@ _CELLS = 64
 _DIMS = 4096
 _SHARE = 0.1
 _MOST_ROWS = 20_000
-_BLUR = 0.5
 _WORST_SHARE = 0.001
 _SETTINGS = ("detector", "bank_bytes", "folds", "seed")
 
@@ -153,24 +151,9 @@ class Concat:
         self._check_fitted()
         check_sensors(scene, self.sensors)
         started = time.perf_counter()
-        shape = (len(self.sensors), scene.sizes["y"], scene.sizes["x"])
-        maps = np.full(shape, np.nan, dtype=np.float32)
         shares = self._shares(self.reader_.read(scene), without)
-        learn = learn_mask(scene)
-        for name, share in zip(self.reader_.sensors, shares, strict=True):
-            valid = scene["valid"].sel(sensor=name).values & learn
-            maps[self.sensors.index(name)] = to_pixels(share, valid, _BLUR)
-        apart = np.stack([apart_of(scene, name) for name in self.sensors])
-        scores = worst_shares(np.where(apart, np.nan, maps))
-        prediction = new_prediction(scene, self.sensors, maps, scores)
-        prediction["evidence_map"] = prediction["sensor_map"].copy()
-        prediction["evidence"] = prediction["sensor_score"].copy()
-        registered = [name for name in registered_in(scene) if name in self.sensors]
-        prediction["anomaly_map"] = self.combine(prediction["evidence_map"].sel(sensor=registered))
-        prediction["image_score"] = self.combine(prediction["evidence"])
-        spent = (time.perf_counter() - started) / len(self.sensors)
-        prediction["seconds"] = ("sensor", np.full(len(self.sensors), spent))
-        return prediction
+        cells = dict(zip(self.reader_.sensors, shares, strict=True))
+        return from_cells(scene, self.sensors, cells, worst_shares, self.combine, started)
 
     def combine(self, evidence: xr.DataArray) -> xr.DataArray:
         """Join the sensors' shares to the distance.
@@ -203,7 +186,7 @@ class Concat:
         """
         self._check_fitted()
         read, told = self.reader_.state()
-        tensors = {f"reader/{key}": held for key, held in read.items()}
+        tensors = under("reader", read)
         settings = {name: getattr(self, name) for name in _SETTINGS}
         settings |= {"sensors": list(self.sensors), "features": self.features}
         learnt = {"reader": told, "starts": list(self.starts_)}
@@ -214,7 +197,7 @@ class Concat:
         """Make the fusion that gave this state."""
         made = cls(**{name: value for name, value in settings.items() if name != "learnt"})
         learnt = settings["learnt"]
-        read = {k.removeprefix("reader/"): v for k, v in tensors.items() if k.startswith("reader/")}
+        read = below(tensors, "reader")
         specs = {name: made.features.get(name, "builtin") for name in learnt["reader"]["sensors"]}
         made.reader_ = Reader.from_state(read, learnt["reader"], eyes_of(specs))
         made.bank_ = torch.from_numpy(np.array(tensors["bank"]))

@@ -16,14 +16,15 @@ import numpy as np
 import xarray as xr
 
 from mmdefect.contracts import Detector, Scenes, Tensors, Updatable
-from mmdefect.errors import MmdefectError, NotFittedError, SceneError, UnknownNameError
+from mmdefect.errors import MmdefectError, NotFittedError, UnknownNameError
+from mmdefect.familiar import check_sensors
 from mmdefect.prediction import new_prediction
 from mmdefect.registry import load
-from mmdefect.scene import apart_of, sensors_of
-from mmdefect.weighing import check_sensors
+from mmdefect.scene import apart_of
 
 from ._held_out import held_out, scales_of
 from ._kept import detectors_of, packed, packed_positions, positions_of
+from ._reader import chosen
 from ._rules import RULES, labelled
 from ._scales import Scale
 from ._weighing import weighed
@@ -124,16 +125,7 @@ class Late:
         SceneError
             When the scenes lack one of the sensors to use.
         """
-        if len(scenes) == 0:
-            raise MmdefectError("there is no good part to learn from; one at least was promised")
-        there = sensors_of(next(iter(scenes)))
-        used = self.sensors or tuple(there)
-        unknown = [name for name in used if name not in there]
-        if unknown:
-            raise SceneError(
-                f"the scenes have no sensor {unknown[0]!r}, which the fusion was told to use; "
-                f"there are: {', '.join(there)}"
-            )
+        used, _ = chosen(scenes, self.sensors)
         self.detectors_: dict[str, Detector] = {
             name: self._detector(name, len(used)).fit(scenes) for name in used
         }

@@ -29,21 +29,19 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mmdefect.contracts import Scenes, Tensors
-from mmdefect.detectors._maps import to_pixels
 from mmdefect.errors import MmdefectError, NotFittedError
-from mmdefect.learnable import learn_mask
-from mmdefect.prediction import new_prediction
-from mmdefect.scene import apart_of, registered_in
+from mmdefect.familiar import check_sensors
+from mmdefect.keyed import below, under
 
+from ._cellwise import from_cells
 from ._pairs import Pairs, distances, trained_pairs
-from ._reader import Reader, check_sensors, chosen, eyes_of
+from ._reader import Reader, chosen, eyes_of
 from ._tokens import Tokens, stacked
 
 __all__ = ["Mapping"]
 
 _CELLS = 48
 _DIMS = 4096
-_BLUR = 0.5
 _HALVES = 2
 _LEAST = 1e-6
 _SETTINGS = ("detector", "bank_bytes", "folds", "seed", "epochs")
@@ -169,25 +167,9 @@ class Mapping:
         self._check_fitted()
         check_sensors(scene, self.sensors)
         started = time.perf_counter()
-        shape = (len(self.sensors), scene.sizes["y"], scene.sizes["x"])
-        maps = np.full(shape, np.nan, dtype=np.float32)
-        cells = self._cells(self.reader_.read(scene), without)
-        learn = learn_mask(scene)
-        for name, own in zip(self.reader_.sensors, cells, strict=True):
-            index = self.sensors.index(name)
-            valid = scene["valid"].sel(sensor=name).values & learn
-            maps[index] = to_pixels(own, valid, _BLUR)
-        apart = np.stack([apart_of(scene, name) for name in self.sensors])
-        scores = at_the_maximum(np.where(apart, np.nan, maps))
-        prediction = new_prediction(scene, self.sensors, maps, scores)
-        prediction["evidence_map"] = prediction["sensor_map"].copy()
-        prediction["evidence"] = prediction["sensor_score"].copy()
-        registered = [name for name in registered_in(scene) if name in self.sensors]
-        prediction["anomaly_map"] = self.combine(prediction["evidence_map"].sel(sensor=registered))
-        prediction["image_score"] = self.combine(prediction["evidence"])
-        spent = (time.perf_counter() - started) / len(self.sensors)
-        prediction["seconds"] = ("sensor", np.full(len(self.sensors), spent))
-        return prediction
+        found = self._cells(self.reader_.read(scene), without)
+        cells = dict(zip(self.reader_.sensors, found, strict=True))
+        return from_cells(scene, self.sensors, cells, at_the_maximum, self.combine, started)
 
     def combine(self, evidence: xr.DataArray) -> xr.DataArray:
         """Multiply over sensors, and take the root: their geometric mean.
@@ -223,10 +205,10 @@ class Mapping:
         """
         self._check_fitted()
         read, told = self.reader_.state()
-        tensors = {f"reader/{key}": held for key, held in read.items()}
+        tensors = under("reader", read)
         for number, pairs in enumerate(self.pairs_):
-            held = pairs.state_dict().items()
-            tensors |= {f"{number}/{key}": weights.numpy() for key, weights in held}
+            weights = {key: held.numpy() for key, held in pairs.state_dict().items()}
+            tensors |= under(str(number), weights)
         settings = {name: getattr(self, name) for name in _SETTINGS}
         settings |= {"sensors": list(self.sensors), "features": self.features}
         return tensors | {"usual": self.usual_.numpy()}, {**settings, "learnt": {"reader": told}}
@@ -237,11 +219,11 @@ class Mapping:
         made = cls(**{name: value for name, value in settings.items() if name != "learnt"})
         told = settings["learnt"]["reader"]
         specs = {name: made.features.get(name, "builtin") for name in told["sensors"]}
-        made.reader_ = Reader.from_state(_below(tensors, "reader"), told, eyes_of(specs))
+        made.reader_ = Reader.from_state(below(tensors, "reader"), told, eyes_of(specs))
         made.pairs_ = []
         for number in range(_HALVES + 1):
             pairs = Pairs(made.reader_.kept.sum(1).tolist())
-            weights = _below(tensors, str(number)).items()
+            weights = below(tensors, str(number)).items()
             pairs.load_state_dict({key: torch.from_numpy(np.array(held)) for key, held in weights})
             made.pairs_.append(pairs.eval())
         made.usual_ = torch.from_numpy(np.array(tensors["usual"]))
@@ -292,8 +274,3 @@ def at_the_maximum(maps: NDArray[np.floating]) -> NDArray[np.float64]:
         place = np.unravel_index(np.nanargmax(joint), joint.shape)
         scores[seen] = maps[seen][:, place[0], place[1]] / np.sqrt(np.nanmean(joint))
     return scores
-
-
-def _below(tensors: Table[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    """Give the arrays whose keys start with a name, without it."""
-    return {k.removeprefix(f"{name}/"): v for k, v in tensors.items() if k.startswith(f"{name}/")}

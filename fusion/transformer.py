@@ -22,13 +22,15 @@ import xarray as xr
 
 from mmdefect.contracts import Scenes, Tensors
 from mmdefect.errors import MmdefectError, NotFittedError, UnknownNameError
+from mmdefect.familiar import check_sensors
+from mmdefect.keyed import below, under
 from mmdefect.progress import say, track
 
 from . import _together
 from ._crossing import Crossing
 from ._joint import Joint, Said, combined
 from ._lessons import Schedule
-from ._reader import Once, check_sensors, chosen, eyes_of
+from ._reader import Once, chosen, eyes_of
 from ._rules import RULES
 from ._surprise import LEAST_PARTS
 from .late import Late
@@ -220,7 +222,7 @@ class Transformer:
         for key, source in (("bank", self.late_), ("crossing", self.crossing_)):
             if source is not None:
                 held, learnt[key] = source.state()
-                tensors |= {f"{key}/{name}": array for name, array in held.items()}
+                tensors |= under(key, held)
         settings = {name: getattr(self, name) for name in _SETTINGS}
         settings |= {"sensors": list(self.sensors), "sources": list(self.sources)}
         return tensors, {**settings, "features": self.features, "learnt": learnt}
@@ -231,11 +233,11 @@ class Transformer:
         learnt = settings["learnt"]
         fusion = cls(**{name: value for name, value in settings.items() if name != "learnt"})
         if "bank" in learnt:
-            fusion.late_ = Late.from_state(_below(tensors, "bank"), learnt["bank"])
+            fusion.late_ = Late.from_state(below(tensors, "bank"), learnt["bank"])
         if "crossing" in learnt:
             told = learnt["crossing"]
             eyes = fusion._eyes(told["reader"]["sensors"])
-            fusion.crossing_ = Crossing.from_state(_below(tensors, "crossing"), told, eyes)
+            fusion.crossing_ = Crossing.from_state(below(tensors, "crossing"), told, eyes)
         fusion.joint_ = Joint.from_state(learnt["joint"])
         return fusion
 
@@ -312,8 +314,3 @@ class Transformer:
                     parts[-1, index], maps[-1, index] = said.part, said.pixels
                 seconds += (time.perf_counter() - started) / len(seconds)
         return Said(parts, maps, seconds)
-
-
-def _below(tensors: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    """Give the arrays whose keys start with a name, without it."""
-    return {k.removeprefix(f"{name}/"): v for k, v in tensors.items() if k.startswith(f"{name}/")}

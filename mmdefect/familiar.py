@@ -230,6 +230,29 @@ def _strangeness(cells: Cells, mean: Cells, spread: Cells) -> float:
     return float(np.minimum(known, _MOST_SPREADS).mean()) if known.size else float("nan")
 
 
+def check_sensors(scene: xr.Dataset, sensors: Sequence[str]) -> None:
+    """Refuse a scene that lacks a sensor that was learnt, even as a blind one.
+
+    Parameters
+    ----------
+    scene : Dataset
+    sensors : sequence of str
+        Those that were learnt.
+
+    Raises
+    ------
+    SceneError
+    """
+    there = sensors_of(scene)
+    lacking = [name for name in sensors if name not in there]
+    if lacking:
+        raise SceneError(
+            f"the scene has the sensors {', '.join(there)}, but {', '.join(sensors)} were learnt; "
+            f"give {lacking[0]!r} too, blind where it measured nothing "
+            "(mmdefect.scene.blank_frame)"
+        )
+
+
 def check_scene(
     scene: xr.Dataset,
     sensors: Sequence[str],
@@ -252,14 +275,7 @@ def check_scene(
     ------
     SceneError
     """
-    there = sensors_of(scene)
-    lacking = [name for name in sensors if name not in there]
-    if lacking:
-        raise SceneError(
-            f"the scene has the sensors {', '.join(there)}, but {', '.join(sensors)} were learnt; "
-            f"give {lacking[0]!r} too, blind where it measured nothing "
-            "(mmdefect.scene.blank_frame)"
-        )
+    check_sensors(scene, sensors)
     found = (scene.sizes["y"], scene.sizes["x"])
     if found != size:
         raise SceneError(

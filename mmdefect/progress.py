@@ -7,7 +7,10 @@ library user is not surprised; the command line switches it on, a notebook may.
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 T = TypeVar("T")
 
@@ -47,17 +50,13 @@ def track(steps: Iterable[T], total: int | None = None, what: str = "working") -
     object
         The steps, unchanged.
     """
-    if not _shown.get():
+    console = _terminal()
+    if console is None:
         yield from steps
         return
-    from rich.console import Console
     from rich.progress import track as rich_track
 
-    console = Console(stderr=True)
-    if console.is_terminal:
-        yield from rich_track(steps, what, total=total, console=console, transient=True)
-    else:
-        yield from steps
+    yield from rich_track(steps, what, total=total, console=console, transient=True)
 
 
 def track_told(steps: Iterable[T], total: int, told: Callable[[], str]) -> Iterator[T]:
@@ -77,21 +76,27 @@ def track_told(steps: Iterable[T], total: int, told: Callable[[], str]) -> Itera
     object
         The steps, unchanged.
     """
-    if not _shown.get():
+    console = _terminal()
+    if console is None:
         yield from steps
         return
-    from rich.console import Console
     from rich.progress import Progress
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield from steps
-        return
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task(told(), total=total)
         for step in steps:
             yield step
             bar.update(task, advance=1, description=told())
+
+
+def _terminal() -> "Console | None":
+    """Give the terminal that a bar goes to, where progress is shown and somebody looks."""
+    if not _shown.get():
+        return None
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return console if console.is_terminal else None
 
 
 def say(text: str) -> None:

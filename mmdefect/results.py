@@ -6,7 +6,6 @@ number. ``docs/results-format.md`` describes the file.
 """
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from mmdefect.provenance import versions
 from mmdefect.records import FUSED
 from mmdefect.spill import MapSpill
 from mmdefect.verdict import Calibration, conformal_threshold
+from mmdefect.whole import write_whole
 
 SCHEMA = 1
 
@@ -224,6 +224,4 @@ def write_json(path: Path, results: Row) -> None:
     results : dict
     """
     text = json.dumps(results, indent=1, allow_nan=False)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_whole(path, lambda unfinished: unfinished.write_text(text + "\n", encoding="utf-8"))

@@ -9,11 +9,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from mmdefect.captures import Capture, Refusal
-from mmdefect.dataset import Dataset
-from mmdefect.errors import MmdefectError, ModelError
+from mmdefect.captures import Refusal
+from mmdefect.errors import MmdefectError
 from mmdefect.inspection import Inspection
-from mmdefect.line import Finder
+from mmdefect.line import found_below, loaded
 from mmdefect.progress import track
 from mmdefect.viewer import View, made_with, packed_scene
 
@@ -45,13 +44,10 @@ def show(
     ModelError
         When the model carries no card, or cannot be read.
     """
-    inspection = model if isinstance(model, Inspection) else Inspection.load(model)
-    if inspection.origin_ is None:
-        raise ModelError(
-            "the model was fitted on scenes without a card, so that no file can be read for it; "
-            "fit it with 'mmdefect fit', or show scenes with mmdefect.viewer.view"
-        )
-    found, refused = _found(Finder(inspection.origin_), paths)
+    inspection, _ = loaded(model)
+    listed = list(found_below(inspection, paths))
+    refused = [one for one in listed if isinstance(one, Refusal)]
+    found = [one for one in listed if not isinstance(one, Refusal)]
     packed = []
     for dataset, capture in track(found[:most], len(found[:most]), "judging"):
         before = len(dataset.refused)
@@ -60,22 +56,6 @@ def show(
         except MmdefectError as error:
             refused.append(Refusal(capture.id, "", "", str(error)))
         refused += dataset.refused[before:]
-    view = View(packed, inspection.origin_.category, made_with(inspection))
+    category = inspection.origin_.category if inspection.origin_ else ""
+    view = View(packed, category, made_with(inspection))
     return view, refused, max(0, len(found) - most)
-
-
-def _found(
-    finder: Finder, paths: Iterable[str | Path]
-) -> tuple[list[tuple[Dataset, Capture]], list[Refusal]]:
-    """Find the captures that paths lead to; a path that leads to none is refused."""
-    found: list[tuple[Dataset, Capture]] = []
-    refused: list[Refusal] = []
-    for path in paths:
-        try:
-            dataset, captures, others = finder.captures(Path(path))
-        except MmdefectError as error:
-            refused.append(Refusal(str(path), "", str(path), str(error)))
-            continue
-        refused += others
-        found += [(dataset, capture) for capture in captures]
-    return found, refused

@@ -10,7 +10,6 @@
 """
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from mmdefect.acquire.session import Taken
 from mmdefect.acquire.setup import Seat, Setup
 from mmdefect.errors import AcquisitionError
 from mmdefect.journal import Journal
+from mmdefect.whole import write_whole
 
 Row = dict[str, Any]
 
@@ -119,7 +119,7 @@ class Recorder:
         name, frames = f"{self._next:04d}", {}
         for sensor, array in arrays.items():
             path = self.target.folder / sensor / f"{name}{suffix_of(array)}"
-            write_whole(path, encoder(array))
+            write_whole(path, encoder(array), synced=True)
             frames[sensor] = path.relative_to(self.target.out).as_posix()
         row = self._row(name, taken, frames)
         self._journal.write(row)
@@ -175,7 +175,9 @@ class Recorder:
         text = _card_text(self.target.out.absolute().name, options, rig)
         known = path.read_text(encoding="utf-8") if path.exists() else ""
         if not known:
-            write_whole(path, lambda unfinished: unfinished.write_text(text, encoding="utf-8"))
+            write_whole(
+                path, lambda unfinished: unfinished.write_text(text, encoding="utf-8"), synced=True
+            )
         elif known != text:
             raise AcquisitionError(
                 f"'{path}' is the card of other captures than these cameras take; record into a "
@@ -269,23 +271,3 @@ def pcd_of(points: NDArray[Any]) -> bytes:
         "DATA binary",
     ]
     return ("\n".join(header) + "\n").encode("ascii") + points.astype("<f4").tobytes()
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under a hidden name, and give it its own when it is whole and on disk.
-
-    Parameters
-    ----------
-    path : Path
-    write : callable
-        Writes to the path it is given.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(unfinished)
-        with unfinished.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mmdefect.acquire.measuring import measured
-from mmdefect.acquire.recording import encoder, suffix_of, write_whole
+from mmdefect.acquire.recording import encoder, suffix_of
 from mmdefect.acquire.session import Session, Taken
 from mmdefect.errors import AcquisitionError
+from mmdefect.whole import write_whole
 
 _TRIES = 5
 
@@ -134,7 +135,11 @@ def _write(
                     f"sensor {name!r} gives colour, but patterns are read in grey; set its "
                     "PixelFormat to Mono8 or Mono16"
                 )
-            write_whole(folders[name] / f"{Path(pattern).stem}{suffix_of(array)}", encoder(array))
+            write_whole(
+                folders[name] / f"{Path(pattern).stem}{suffix_of(array)}",
+                encoder(array),
+                synced=True,
+            )
         return
     raise AcquisitionError(
         f"pattern {pattern} could not be recorded in {_TRIES} tries: {', '.join(taken.missing)} "

@@ -49,11 +49,13 @@ class Rows:
     rows : Tensor (row, feature), float32
     seed : int
         Draws the rows that the directions are learnt from.
+    pruned : bool
+        Whether directions are learnt at all, which pays for rows that are asked often.
     """
 
-    def __init__(self, rows: Tensor, seed: int = 0) -> None:
+    def __init__(self, rows: Tensor, seed: int = 0, pruned: bool = True) -> None:
         self.rows = rows
-        self.basis = _basis(self.rows, seed)
+        self.basis = _basis(self.rows, seed) if pruned else None
         self.seen = self._seen(self.rows)
         self.squares = self.seen.square().sum(1)
 
@@ -137,10 +139,7 @@ def nearest(queries: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     Tensor (query,), int64
         Indices of the rows.
     """
-    asked_once = Rows.__new__(Rows)
-    asked_once.rows, asked_once.basis = rows, None
-    asked_once.seen, asked_once.squares = rows, rows.square().sum(1)
-    return asked_once.nearest(queries)
+    return Rows(rows, pruned=False).nearest(queries)
 
 
 def _error(columns: int) -> float:

@@ -108,6 +108,7 @@ class MemoryBank:
         self.blur = blur
         self.seed = seed
         self.extractor: FeatureExtractor = extractor(features)
+        self._ready: Rows | None = None
 
     def __repr__(self) -> str:
         """Tell what it looks at and how much it holds."""
@@ -335,10 +336,9 @@ class MemoryBank:
 
     def _searched(self) -> Rows:
         """Give the bank as rows that can be asked, made ready when first asked."""
-        ready: Rows | None = getattr(self, "_ready", None)
-        if ready is None or ready.rows is not self.bank_:
-            ready = self._ready = Rows(self.bank_, self.seed)
-        return ready
+        if self._ready is None or self._ready.rows is not self.bank_:
+            self._ready = Rows(self.bank_, self.seed)
+        return self._ready
 
     def _knows_any(self, without: int | None) -> bool:
         """Tell whether the bank has rows besides those of one fold."""

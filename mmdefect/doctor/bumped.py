@@ -21,7 +21,8 @@ from mmdefect.alignment import KnownPair, KnownPairs, Limits, Warp
 from mmdefect.alignment.edges import Picture, halved, picture_of
 from mmdefect.alignment.known import Followed, follow
 from mmdefect.captures import Capture
-from mmdefect.doctor.findings import DOUBTFUL, GOOD_TO_KNOW, Finding, Names, Seen, plane
+from mmdefect.doctor.findings import DOUBTFUL, GOOD_TO_KNOW, Finding, Names, Seen
+from mmdefect.plane import plane_of
 from mmdefect.registration import Plane, Rig
 
 KNOWN = 8
@@ -267,7 +268,7 @@ def small(frame: xr.DataArray) -> tuple[NDArray[np.float32], int]:
 
     A scanner's holes lie at the steps that are its edges, so they are bridged.
     """
-    picture, steps = picture_of(plane(frame)), 0
+    picture, steps = picture_of(plane_of(frame)), 0
     if frame.attrs.get("modality") in ("points", "depth"):
         picture = Picture(picture.values, np.ones_like(picture.seen))
     while max(picture.size) > _MOST_SIDE:

@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdefect.captures import Capture
-from mmdefect.doctor.findings import DOUBTFUL, GOOD_TO_KNOW, MOST_NAMED, WRONG, Finding, Seen, plane
+from mmdefect.doctor.findings import DOUBTFUL, GOOD_TO_KNOW, MOST_NAMED, WRONG, Finding, Seen
+from mmdefect.plane import plane_of
 from mmdefect.progress import track
 
 SIDE = 32
@@ -77,7 +78,7 @@ class CopiesCheck:
         frame = seen.frames.get(self.sensor)
         if frame is None:
             return
-        values = plane(frame)
+        values = plane_of(frame)
         record = np.zeros(1, dtype=_RECORD)
         record["sign"][0] = signature(values)
         shape = repr(values.shape).encode()

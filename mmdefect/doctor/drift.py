@@ -16,7 +16,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mmdefect.doctor.findings import DOUBTFUL, Finding, Seen, plane
+from mmdefect.doctor.findings import DOUBTFUL, Finding, Seen
+from mmdefect.plane import plane_of
 
 RISK = 0.01
 LEAST_TAU = 0.3
@@ -45,7 +46,7 @@ class DriftCheck:
         if capture.label != "good" or capture.series:
             return  # a part in motion changes by itself
         for name, frame in seen.frames.items():
-            values = plane(frame)
+            values = plane_of(frame)
             known = values[np.isfinite(values)]
             low, level, high = np.quantile(known, [0.05, 0.5, 0.95])
             numbers = (level, high - low, 1 - known.size / values.size)

@@ -28,12 +28,12 @@ from mmdefect.doctor.findings import (
     Seen,
     heaviest_first,
     natural,
-    plane,
 )
 from mmdefect.doctor.registered import RegistrationCheck
 from mmdefect.doctor.truth import TruthCheck
 from mmdefect.doctor.values import ValuesCheck
 from mmdefect.errors import CardError
+from mmdefect.plane import plane_of
 from mmdefect.progress import track
 from mmdefect.registration import read_rig
 
@@ -215,4 +215,4 @@ class _Checks:
     def _again(self, capture: Capture, sensor: str) -> np.ndarray | None:
         """Read one frame a second time."""
         frame = self._dataset.frames(capture, [sensor]).get(sensor)
-        return None if frame is None else plane(frame)
+        return None if frame is None else plane_of(frame)

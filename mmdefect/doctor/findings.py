@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-import numpy as np
 import xarray as xr
 
 from mmdefect.captures import Capture
@@ -110,27 +109,6 @@ class Names:
     def named(self) -> tuple[str, ...]:
         """The first of them."""
         return tuple(self.first)
-
-
-def plane(frame: xr.DataArray) -> np.ndarray:
-    """Give the one picture that stands for a frame: grey, the height of points, a first channel.
-
-    Parameters
-    ----------
-    frame : DataArray (…, y, x), float32
-
-    Returns
-    -------
-    float32 array (y, x)
-        NaN where blind.
-    """
-    if frame.ndim == 2:
-        return np.asarray(frame.values)
-    if "axis" in frame.dims:
-        return np.asarray(frame.sel(axis="z").values)
-    if "channel" in frame.dims:
-        return np.asarray(frame.values[0])
-    return np.asarray(frame.values.mean(0, dtype=np.float32))
 
 
 def natural(name: str) -> list[tuple[int, str]]:

@@ -17,7 +17,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from mmdefect.doctor.findings import DOUBTFUL, GOOD_TO_KNOW, WRONG, Finding, Seen, plane
+from mmdefect.doctor.findings import DOUBTFUL, GOOD_TO_KNOW, WRONG, Finding, Seen
+from mmdefect.plane import plane_of
 
 LEAST_SHIFT = 1.0
 GRAVE_SHARE = 0.01
@@ -75,7 +76,7 @@ class RegistrationCheck:
         size = round(height / self._scale), round(width / self._scale)
         if min(size) < 4 * _REACH // 3:
             return None
-        return plane(resample(one, *size)), plane(resample(other, *size))
+        return plane_of(resample(one, *size)), plane_of(resample(other, *size))
 
     def estimate(self) -> tuple[float, float, float] | None:
         """Give the offset in pixels of the reference, down and right, and its quality.

@@ -16,8 +16,8 @@ from mmdefect.doctor.findings import (
     WRONG,
     Finding,
     Seen,
-    plane,
 )
+from mmdefect.plane import plane_of
 
 PLAUSIBLE: dict[tuple[str, ...], tuple[float, float]] = {
     ("infrared", "K"): (200.0, 2500.0),
@@ -70,7 +70,7 @@ class ValuesCheck:
         self.modality, self.units = frame.attrs["modality"], frame.attrs["units"]
         quantity = frame.attrs.get("quantity")
         self._kind = (self.modality, self.units, *([str(quantity)] if quantity else []))
-        values = plane(frame)
+        values = plane_of(frame)
         known = values[np.isfinite(values)]
         least, low, level, high, most = np.quantile(known, [0.001, 0.05, 0.5, 0.95, 0.999])
         self._ids.append(seen.capture.id)

@@ -17,6 +17,7 @@ from mmdefect.contracts import Fusion
 from mmdefect.errors import ModelError
 from mmdefect.familiar import Familiar
 from mmdefect.features import extractor
+from mmdefect.keyed import below
 from mmdefect.model._folder import ModelFolder
 from mmdefect.model._origin import Origin
 from mmdefect.model._weights import carried, placed
@@ -175,7 +176,7 @@ def load(path: Path) -> tuple[Learnt, ModelFolder]:
     try:
         told = placed(state["fusion"], folder.path, facts["weights"])
         maker: Any = plug_in("fusion", facts["fusion"])
-        fusion: Fusion = maker.from_state(_below(tensors, "fusion"), told)
+        fusion: Fusion = maker.from_state(below(tensors, "fusion"), told)
         learnt = Learnt(
             fusion,
             Calibration(
@@ -185,9 +186,9 @@ def load(path: Path) -> tuple[Learnt, ModelFolder]:
                 fusion.combine,
                 tensors.get("calibration/pixels", np.empty(0)),
             ),
-            Peaks.from_state(_below(tensors, "peaks"), state["peaks"]),
+            Peaks.from_state(below(tensors, "peaks"), state["peaks"]),
             (int(facts["size"][0]), int(facts["size"][1])),
-            familiar=Familiar.from_state(_below(tensors, "familiar"), state.get("familiar", {})),
+            familiar=Familiar.from_state(below(tensors, "familiar"), state.get("familiar", {})),
         )
         if card is not None:
             sizes = {name: (int(h), int(w)) for name, (h, w) in facts["frame_sizes"].items()}
@@ -236,9 +237,3 @@ def card_of_model(folder: ModelFolder) -> Card | None:
         return None
     written = json.loads((folder.path / CARD).read_bytes())
     return unpacked(written, folder.path / FILES, written["name"])
-
-
-def _below(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    """Take the arrays of one owner, by their own names."""
-    start = f"{prefix}/"
-    return {k.removeprefix(start): held for k, held in tensors.items() if k.startswith(start)}

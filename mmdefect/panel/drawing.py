@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from mmdefect.errors import MmdefectError
+from mmdefect.plane import plane_of
 from mmdefect.report.colors import COLOR_MAPS
 from mmdefect.scene import present_in, registered_in, sensors_of
 
@@ -169,15 +170,11 @@ def _plane(frame: xr.DataArray) -> tuple[np.ndarray, str, str]:
     """Give the one plane of a frame that is drawn, its colours, and the words of its bar."""
     modality, unit = str(frame.attrs["modality"]), str(frame.attrs["units"])
     colors, quantity = _SHOWN[modality]
-    if modality == "points":
-        frame = frame.sel(axis="z")
-    elif modality == "xray":
-        frame = frame.mean("energy", skipna=False)
-    elif "channel" in frame.dims:
-        frame = frame.isel(channel=0)
-        quantity, unit = (str(frame[name].item()) for name in ("channel", "channel_unit"))
+    if "channel" in frame.dims:
+        first = frame.isel(channel=0)
+        quantity, unit = (str(first[name].item()) for name in ("channel", "channel_unit"))
     words = {"1": quantity, "relative": "no unit known"}.get(unit, f"{quantity}, {unit}")
-    return frame.values, colors, words
+    return plane_of(frame), colors, words
 
 
 def _evidence(place: Any, prediction: xr.Dataset, name: str, scene: xr.Dataset | None) -> None:

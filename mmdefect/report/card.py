@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from mmdefect.plane import plane_of
 from mmdefect.report.colors import Colors
 from mmdefect.report.groups import group_of
 from mmdefect.report.numbers import ends, number, percent
@@ -257,14 +258,7 @@ def _frame_tile(capture: _Capture, name: str) -> str:
 
 def _plane(frame: xr.DataArray) -> tuple[Plane, float, float]:
     """Give the one plane of a frame that is shown, and the values of its end colours."""
-    modality = frame.attrs["modality"]
-    if modality == "points":
-        frame = frame.sel(axis="z")
-    elif modality == "xray":
-        frame = frame.mean("energy", skipna=False)
-    elif "channel" in frame.dims:
-        frame = frame.isel(channel=0)
-    values = frame.values
+    values = plane_of(frame)
     known = values[np.isfinite(values)]
     low, high = np.percentile(known, _CLIPPED).tolist() if known.size else (0.0, 0.0)
     return shrink(values, "mean"), low, high if high > low else low + 1.0

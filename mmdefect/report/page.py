@@ -7,7 +7,6 @@
 * Complete without JavaScript; the script only adds a filter.
 """
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -29,6 +28,7 @@ from mmdefect.report.tables import (
     published_line,
     refusal,
 )
+from mmdefect.whole import write_whole
 
 Row = dict[str, Any]
 
@@ -54,17 +54,15 @@ def write_page(path: Path, results: Row, fragments: Iterable[str]) -> None:
     ValueError
         When a fragment is none of ``capture_card``, or they are not sorted.
     """
-    partial = path.with_name(path.name + ".partial")
     counts = Counter(group_of(record) for record in results["captures"])
-    try:
-        with partial.open("w", encoding="utf-8") as page:
+
+    def write(unfinished: Path) -> None:
+        with unfinished.open("w", encoding="utf-8") as page:
             page.write(_opening(results, counts))
-            for piece in _grouped(fragments, counts):
-                page.write(piece)
+            page.writelines(_grouped(fragments, counts))
             page.write(_ending(results))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+
+    write_whole(path, write)
 
 
 def _grouped(fragments: Iterable[str], counts: Counter[str]) -> Iterator[str]:

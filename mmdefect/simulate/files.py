@@ -6,8 +6,6 @@
   holes (0, 0, 0) of MVTec 3D-AD, so that anything made for that data set runs on it.
 """
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from mmdefect.simulate.capture import Capture, draw_hardware
 from mmdefect.simulate.products import GOOD
 from mmdefect.simulate.station import station
 from mmdefect.simulate.xray.radiograph import dark_frame, flat_frame
+from mmdefect.whole import write_whole
 
 CARD = "card.toml"
 KELVIN_PER_COUNT = 0.01
@@ -150,17 +149,6 @@ def write_card(out: Path, command: str) -> Path:
     text = _CARD.format(command=command)
     write_whole(out / CARD, lambda path: path.write_text(text, encoding="utf-8"))
     return out / CARD
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under a temporary name, then move it into place at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(unfinished)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _write_png(path: Path, counts: NDArray[Any]) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 from mmdefect.errors import CardError
 from mmdefect.simulate.capture import Capture, visibility
-from mmdefect.simulate.files import write_whole
 from mmdefect.simulate.products import GOOD, product_named
+from mmdefect.whole import write_whole
 
 TRUTH = "truth.json"
 

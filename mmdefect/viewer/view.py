@@ -1,6 +1,5 @@
 """Captures judged and packed, ready to be shown in a notebook or written as one file."""
 
-import os
 from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
@@ -16,6 +15,7 @@ from mmdefect.records import record_of, region_rows
 from mmdefect.registry import load
 from mmdefect.viewer.capture import MOST_BYTES, Packed, pack_capture
 from mmdefect.viewer.page import page_of
+from mmdefect.whole import write_whole
 
 Row = dict[str, Any]
 
@@ -110,15 +110,15 @@ def write_pieces(path: Path, pieces: Iterable[str]) -> Path:
     MmdefectError
         When nothing can be written there.
     """
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("w", encoding="utf-8") as page:
+
+    def write(unfinished: Path) -> None:
+        with unfinished.open("w", encoding="utf-8") as page:
             page.writelines(pieces)
-        os.replace(partial, path)
+
+    try:
+        write_whole(path, write)
     except OSError as error:
         raise MmdefectError(f"'{path}' cannot be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 
