@@ -233,7 +233,7 @@ def test_results_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("mmdefect.results.os.replace", fail)
+    monkeypatch.setattr("mmdefect.whole.os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         write_json(path, {"rows": []})
     assert json.loads(path.read_text()) == {"rows": [1.5, None]}

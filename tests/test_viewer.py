@@ -203,8 +203,11 @@ def test_a_view_shows_itself_in_a_notebook_and_is_written_whole(tmp_path):
 def test_a_view_that_cannot_be_written_says_why(tmp_path):
     with pytest.raises(MmdefectError, match="there is no capture to show"):
         View([], "none").save(tmp_path / "view.html")
-    with pytest.raises(MmdefectError, match="cannot be written: No such file"):
-        View([packed()], "plates").save(tmp_path / "nowhere" / "view.html")
+    (tmp_path / "file").touch()
+    with pytest.raises(MmdefectError, match="cannot be written: "):
+        View([packed()], "plates").save(tmp_path / "file" / "view.html")
+    made = View([packed()], "plates").save(tmp_path / "new" / "view.html")
+    assert [one.name for one in made.parent.iterdir()] == ["view.html"]
 
 
 # ---- with a model
