@@ -8,9 +8,11 @@
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -72,6 +74,10 @@ class Dataset:
     ) -> None:
         self.card = card if isinstance(card, Card) else read_card(card)
         self.root = Path(root)
+        self._asked: dict[str, Any] = {
+            "sensors": sensors, "learnt": learnt, "below": below, "cache": cache
+        }  # fmt: skip
+        self._asked_card = self.card
         self.refused: list[Refusal] = []
         self.notes: list[str] = list(self.card.notes)
         self._digests = Digests(self.root)
@@ -128,6 +134,12 @@ class Dataset:
     def categories(self) -> list[str]:
         """The kinds of part."""
         return sorted(self._captures)
+
+    def finder(self) -> Callable[[], "Dataset"]:
+        """Give what finds the same captures at the same place, in whatever process."""
+        below = self._asked["below"]
+        told = self._asked | {"below": below and below.absolute()}
+        return partial(Dataset, self._asked_card, self.root.absolute(), **told)
 
     def captures(self, category: str, split: str | None = None) -> list[Capture]:
         """List captures.
