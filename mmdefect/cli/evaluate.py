@@ -35,12 +35,8 @@ def command(
         int,
         typer.Option(min=0, help="Bytes of the viewer's pages, mistakes first; 0 for none."),
     ] = 256 << 20,
-    workers: Annotated[
-        int, typer.Option(min=0, help="Judge in so many processes; 0 for this one alone.")
-    ] = 0,
-    scheduler: Annotated[
-        str, typer.Option(help="Judge on the dask cluster at this address, tcp://host:port.")
-    ] = "",
+    workers: options.Workers = 0,
+    scheduler: options.Scheduler = "",
     out: Annotated[
         Path, typer.Option(help="The folder for the results; a run that was killed goes on here.")
     ] = Path("mmdefect-results"),
