@@ -32,6 +32,7 @@ from mmdefect.jit import reordered
 
 MOST_FEATURES = 130_000
 _LEVELS = 127.0
+_AT_ONCE = 4096
 _TINY = 1e-37
 _ROUNDING = 16 * 2.0**-24
 _FAR = np.float32(np.inf)
@@ -68,8 +69,8 @@ def rounded(rows: Tensor) -> Bytes:
     -------
     Bytes
     """
-    parts = [_rounded(part) for part in rows.split(4096)] or [_rounded(rows)]
-    return Bytes(*map(torch.cat, zip(*parts, strict=True)))
+    parts = [_rounded(part) for part in torch.split(rows, _AT_ONCE)]
+    return Bytes(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 def _rounded(rows: Tensor) -> Bytes:

@@ -221,7 +221,8 @@ def _directions(some: Tensor, most: int, generator: torch.Generator) -> Tensor:
     mixed = some.T @ (some @ torch.randn(some.shape[1], most + 8, generator=generator).double())
     basis = torch.linalg.qr(some.T @ (some @ torch.linalg.qr(mixed).Q)).Q
     order = (some @ basis).square().sum(0).argsort(descending=True)
-    return basis[:, order]
+    leading: Tensor = basis[:, order]
+    return leading
 
 
 def _measured(rows: Tensor, basis: Tensor, closest: Tensor) -> float:
