@@ -311,7 +311,7 @@ class Reliability:
             Every sensor's signs, as far as they are known.
         """
         for name, monitor in self.monitors.items():
-            shown = (signs or {}).get(name) or ()
+            shown = (signs or {}).get(name, ())
             monitor.see(_number(scores.get(name)), [_number(value) for value in shown])
 
     def resume(self, state: Mapping[str, Any]) -> None:

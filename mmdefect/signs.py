@@ -7,7 +7,8 @@ kept of every sensor, on calibration parts and on every part of a line that is w
 * *level*: the median of what it measured, the height of a cloud.
 * *across*, *down*: how far its picture lies from the mean picture of good parts, in cells of
   `mmdefect.familiar.coarse`: one step of least squares on that picture's gradient [1]_, each
-  cell's residual counted as three spreads at most, so that no defect pulls it.
+  cell's residual counted as three spreads at most (of good parts, or of this part's residuals
+  where those are larger), so that no defect pulls it.
 
 References
 ----------
@@ -28,6 +29,7 @@ SIGNS = ("level", "across", "down")
 
 _LEAST_CELLS = 16
 _MOST_SPREADS = 3.0
+_MEDIAN_OF_NORMAL = 0.6745
 
 Floats = NDArray[np.float64]
 
@@ -98,7 +100,9 @@ def displaced(cells: Floats, mean: Floats, spread: Floats) -> Floats:
     if known.sum() < _LEAST_CELLS:
         return unknown
     held = spread[known]
-    residual = np.clip((cells - mean)[known] / held, -_MOST_SPREADS, _MOST_SPREADS)
+    residual = (cells - mean)[known] / held
+    most = _MOST_SPREADS * max(1.0, float(np.median(np.abs(residual))) / _MEDIAN_OF_NORMAL)
+    residual = np.clip(residual, -most, most)
     slopes = np.stack([-across[known] / held, -down[known] / held, 1 / held], axis=1)
     found, _, rank, _ = np.linalg.lstsq(slopes, residual, rcond=None)
     step: Floats = found[:2] if rank == 3 else unknown
