@@ -71,7 +71,7 @@ def _sensor(prediction: xr.Dataset, name: str) -> Row:
             ("p_value", "sensor_p_value"),
         )
     }
-    told = {
+    told: Row = {
         "present": bool(np.isfinite(own["score"])),
         **{key: plain(value) for key, value in own.items()},
         "verdict": str(prediction["sensor_verdict"].sel(sensor=name).item()),

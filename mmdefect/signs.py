@@ -105,8 +105,8 @@ def displaced(cells: Floats, mean: Floats, spread: Floats) -> Floats:
     residual = np.clip(residual, -most, most)
     slopes = np.stack([-across[known] / held, -down[known] / held, 1 / held], axis=1)
     found, _, rank, _ = np.linalg.lstsq(slopes, residual, rcond=None)
-    step: Floats = found[:2] if rank == 3 else unknown
-    return step
+    step = np.asarray(found, dtype=np.float64)
+    return step[:2] if rank == 3 else unknown
 
 
 def _level(frame: xr.DataArray) -> float:
