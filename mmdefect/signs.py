@@ -112,6 +112,6 @@ def displaced(cells: Floats, mean: Floats, spread: Floats) -> Floats:
 def _level(frame: xr.DataArray) -> float:
     """Give the median of what was measured; of a cloud that of its last channel, the height."""
     planes = np.asarray(frame.values).reshape(-1, *frame.shape[-2:])
-    values = planes[-1] if frame.attrs["modality"] == "points" else planes.mean(0)
+    values = np.asarray(planes[-1] if frame.attrs["modality"] == "points" else planes.mean(0))
     known = values[np.isfinite(values)]
     return float(np.median(known)) if known.size else float("nan")
