@@ -95,7 +95,7 @@ def displaced(cells: Floats, mean: Floats, spread: Floats) -> Floats:
     unknown = np.full(2, np.nan)
     if cells.shape != mean.shape or min(mean.shape) < 2:
         return unknown
-    down, across = np.gradient(mean)
+    down, across = (np.asarray(slope) for slope in np.gradient(mean))
     known = np.isfinite(cells - mean + down + across) & (spread > 0)
     if known.sum() < _LEAST_CELLS:
         return unknown
