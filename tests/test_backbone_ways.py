@@ -25,9 +25,9 @@ def stages(network):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MMDEFECT_CACHE", str(tmp_path / "ways"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("MMDEFECT_BACKBONE", raising=False)
-    return tmp_path / "ways"
+    return tmp_path / "mmdefect"
 
 
 def picture() -> torch.Tensor:
@@ -88,7 +88,7 @@ def test_what_is_no_choice_in_the_cache_is_measured_anew(stages, cache, monkeypa
 
 def test_a_cache_that_cannot_be_written_costs_the_memory_only(stages, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv("MMDEFECT_CACHE", str(tmp_path / "file" / "below"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file" / "below"))
     monkeypatch.delenv("MMDEFECT_BACKBONE", raising=False)
     monkeypatch.setattr(_ways, "_CHOSEN_FROM", ())
     with torch.inference_mode():

@@ -59,6 +59,10 @@ CacheBytes = Annotated[
     int, typer.Option(min=1 << 20, help="Bytes the cache may hold; the oldest scenes go first.")
 ]
 CACHE_BYTES = 8 << 30
+Readers = Annotated[
+    int,
+    typer.Option(min=0, help="Processes that read captures ahead, beside the one that judges."),
+]
 
 
 def check_rate(false_alarm: float) -> None:

@@ -35,6 +35,7 @@ def command(
         int,
         typer.Option(min=0, help="Bytes of the viewer's pages, mistakes first; 0 for none."),
     ] = 256 << 20,
+    readers: options.Readers = 0,
     workers: options.Workers = 0,
     scheduler: options.Scheduler = "",
     out: Annotated[
@@ -60,6 +61,7 @@ def command(
             categories=category or (),
             settings=settings,
             cache=scenes,
+            readers=readers,
             few=options.counts_of(few),
             viewer_bytes=viewer_bytes,
             hands=hands,

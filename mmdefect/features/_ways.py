@@ -2,8 +2,8 @@
 
 * Which of them is the quickest depends on the network, the picture's size, the processor and what
   is installed, and nothing but a measurement tells. It is made when a backbone is first run, takes
-  a few of its runs, and is kept in the user's cache folder (``MMDEFECT_CACHE``, else
-  ``$XDG_CACHE_HOME/mmdefect``, else ``~/.cache/mmdefect``).
+  a few of its runs, and is kept in the user's cache folder (``$XDG_CACHE_HOME/mmdefect``, else
+  ``~/.cache/mmdefect``).
 * A way counts only if its features are those of the plain network to 1e-4 of their largest.
 * ``MMDEFECT_BACKBONE`` names a way and so switches the choice off: ``eager``, the plain network;
   ``channels_last``, with the channels of a pixel side by side in memory; ``compile``, by torch's
@@ -126,7 +126,7 @@ def way(name: str, stages: Stages, key: str, shown: Tensor) -> Way:
     callable
     """
     if name == "channels_last":
-        stages.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        stages.to(memory_format=torch.channels_last)
         return lambda given: stages(given.contiguous(memory_format=torch.channels_last))
     if name == "compile":
         compiled: Way = torch.compile(stages)
@@ -152,7 +152,7 @@ def _measured(stages: Stages, key: str, shown: Tensor) -> str:
         if fits and taken < least:
             best, least = name, taken
     if best != "channels_last":
-        stages.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        stages.to(memory_format=torch.contiguous_format)
     return _remember(key, best)
 
 
@@ -223,9 +223,6 @@ def _by_openvino(path: Path) -> Way:
 
 def cache_folder() -> Path:
     """Name the folder where choices and exported networks are kept."""
-    told = os.environ.get("MMDEFECT_CACHE")
-    if told:
-        return Path(told)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mmdefect"
 
 
