@@ -57,7 +57,7 @@ class Windows(NamedTuple):
         return Windows(cells, window, inside, hidden, self.regions, self.clear[blocks])
 
     def among(self, sensors: int) -> Tensor:
-        """Number what each block is answered by, among all answers there are.
+        """Give the numbers of what each block is answered by, among all answers there are.
 
         Parameters
         ----------
