@@ -52,7 +52,6 @@ def command(
     settings = options.settings_of(
         card, sensors, features, detector, fusion, false_alarm, bank_bytes, seed, learn_weights
     )
-    scenes = options.cache_of(cache, cache_bytes)
     with progress_shown(), hired(workers, scheduler) as hands:
         results = run(
             card,
@@ -60,7 +59,7 @@ def command(
             out,
             categories=category or (),
             settings=settings,
-            cache=scenes,
+            cache=options.cache_of(cache, cache_bytes),
             readers=readers,
             few=options.counts_of(few),
             viewer_bytes=viewer_bytes,
