@@ -1,8 +1,8 @@
 """Stages of a backbone for one picture, in the way that was measured the quickest here.
 
-``ours`` is the way that ``mmdefect.features`` chooses on this machine; the others are all ways there
-are, each of which may be the chosen one. torch's compiler is never chosen (see ``_ways``). Weights
-are drawn at random: they do not matter to the time.
+``ours`` is the way that ``mmdefect.features`` chooses on this machine; the others are all ways that
+are installed, one of which is the chosen one. torch's compiler is never chosen (see ``_ways``).
+Weights are drawn at random: they do not matter to the time.
 """
 
 import tempfile
@@ -52,9 +52,7 @@ def made(name: str, side: int) -> Case:
                 float((a - b).abs().max() / a.abs().max())
                 for a, b in zip(plain, chosen(shown), strict=True)
             )
-        return (
-            Check("largest difference from the plain network, of its largest", apart, most=1e-4),
-        )
+        return (Check("largest difference from the plain network, as a share", apart, most=1e-4),)
 
     return Case(
         ours=lambda: run(chosen),

@@ -110,9 +110,7 @@ class Btf:
         distances = torch.cdist(rows, self.bank)
         nearest, at = distances.min(1)
         worst = int(nearest.argmax())
-        around = (
-            torch.cdist(self.bank[at[worst]][None], self.bank)[0].topk(3, largest=False).indices
-        )
+        around = torch.cdist(self.bank[at[worst]][None], self.bank)[0].argsort()[:3]
         scale = rows.shape[1] ** 0.5
         others = torch.cdist(rows[worst][None], self.bank[around[1:]])[0]
         weight = 1 - torch.exp(nearest[worst] / scale) / torch.exp(others / scale).sum()

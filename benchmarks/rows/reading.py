@@ -18,7 +18,7 @@ from mmdefect import Dataset
 from mmdefect.cache import SceneCache
 
 TITLE = "Reading captures"
-COUNT = 12
+COUNT = 8
 
 
 def cases(quick: bool) -> dict[str, Callable[[], Case]]:
@@ -35,7 +35,7 @@ def folder(side: int) -> Path:
 
     kept = Path(tempfile.gettempdir()) / f"mmdefect-bench-captures-{side}"
     if not (kept / "card.toml").exists():
-        simulate(kept, train=COUNT, test=1, size=side, seed=77)
+        simulate(kept, products=["panel"], train=COUNT, test=1, size=side, seed=77)
     return kept
 
 
