@@ -1,7 +1,7 @@
 """A coreset of a million patches of 1,536 numbers that are seen once, under a byte budget.
 
 The patches arrive picture by picture (784 each) and would take 6.1 GB. They crowd around 40
-centres, made up anew from their number when they are needed again. The offline coreset of the same size,
+centres, made up anew from their number when they are needed again. The offline coreset of as many,
 which the covering radius is held against, sees all patches in the projection to 128 numbers that
 both use; the radii are measured in it. Linear: twice the patches take twice the time.
 """
