@@ -23,6 +23,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from mmdefect.errors import SceneError
 from mmdefect.features._contrast import contrast_of
+from mmdefect.referral import Referral
 from mmdefect.scene import present_in, sensors_of
 from mmdefect.verdict import conformal_threshold
 
@@ -292,7 +293,7 @@ def check_scene(
             )
 
 
-def three_way(judged: xr.Dataset, why_not: str, refer: float) -> xr.Dataset:
+def three_way(judged: xr.Dataset, why_not: str, referral: Referral) -> xr.Dataset:
     """Refuse what is not inspectable, and refer what is between good and defect.
 
     Parameters
@@ -301,8 +302,8 @@ def three_way(judged: xr.Dataset, why_not: str, refer: float) -> xr.Dataset:
         With ``p_value`` and the attr ``verdict``.
     why_not : str
         Why it is not inspectable; empty where it is.
-    refer : float
-        The p-value up to which a good part is referred; 0 for no band.
+    referral : Referral
+        The band of p-values that is referred.
 
     Returns
     -------
@@ -312,7 +313,8 @@ def three_way(judged: xr.Dataset, why_not: str, refer: float) -> xr.Dataset:
     if why_not:
         return judged.assign_attrs(verdict="not_inspectable", why=why_not)
     p_value = float(judged["p_value"].item())
-    if judged.attrs["verdict"] == "good" and p_value <= refer:
-        why = f"p = {p_value:.3g} lies in the band that is referred, up to {refer:.3g}"
-        return judged.assign_attrs(verdict="refer", why=why)
-    return judged
+    verdict = referral.verdict(judged.attrs["verdict"], p_value)
+    if verdict == judged.attrs["verdict"]:
+        return judged
+    why = f"p = {p_value:.3g} lies in the band that is referred: {referral.words}"
+    return judged.assign_attrs(verdict=verdict, why=why)

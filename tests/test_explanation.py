@@ -13,6 +13,7 @@ from mmdefect.errors import NotFittedError, SceneError
 from mmdefect.familiar import Familiar
 from mmdefect.geometry.around import height_above_ring
 from mmdefect.inspection import Inspection
+from mmdefect.referral import Referral
 from mmdefect.registry import load
 
 AREA = 64 * PITCH**2
@@ -310,11 +311,11 @@ def test_half_a_part_unseen_is_not_inspectable_and_a_single_blind_sensor_is_no_r
 def test_a_band_between_good_and_defect_is_referred(inspection):
     told = inspection.predict(plate(5))
     p_value = float(told["p_value"])
-    inspection.refer = p_value
+    inspection.refer = Referral(high=p_value)
     try:
         banded = inspection.predict(plate(5))
     finally:
-        inspection.refer = 0.0
+        inspection.refer = Referral()
     assert told.attrs["verdict"] == "good"
     assert banded.attrs["verdict"] == "refer"
     assert "lies in the band" in banded.attrs["why"]

@@ -22,6 +22,7 @@ FLOORS = {
     "layout": 1,
     "prediction": 1,
     "progress": 1,
+    "referral": 0,
     "settings": 1,
     "spill": 1,
     "verdict": 1,

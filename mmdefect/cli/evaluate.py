@@ -23,6 +23,9 @@ def command(
     bank_bytes: options.BankBytes = 512 << 20,
     seed: options.Seed = 0,
     learn_weights: options.LearnWeights = False,
+    refer_up_to: options.ReferUpTo = 0.0,
+    costs: options.Costs = "",
+    defect_rate: options.DefectRate = 0.01,
     few: Annotated[
         str,
         typer.Option(
@@ -45,9 +48,9 @@ def command(
     from mmdefect.progress import progress_shown
     from mmdefect.report import console_table
 
-    settings = options.settings_of(
-        card, sensors, features, detector, fusion, false_alarm, bank_bytes, seed, learn_weights
-    )
+    band = options.referral_of(refer_up_to, costs, defect_rate)
+    how = (sensors, features, detector, fusion, false_alarm, bank_bytes, seed, learn_weights)
+    settings = options.settings_of(card, *how, band)
     scenes = options.cache_of(cache, cache_bytes)
     with progress_shown():
         results = run(

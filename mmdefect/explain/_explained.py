@@ -75,7 +75,7 @@ def explained(
         findings.append(
             Finding(
                 region,
-                _shares_at(shares, region),
+                shares_of(shares, core),
                 measures_of(scene, fusion, core, together, grid, areas[grid]),
                 tuple(match for match in matches if match is not None),
                 changed.counterfactuals(asked, pixels) if number < _ASKED else (),
@@ -121,12 +121,24 @@ def _cores(
     return [cores_of(maps[region.place], [pixels])[0] for region, pixels in found]
 
 
-def _shares_at(shares: xr.Dataset, region: Region) -> dict[str, float]:
-    """Give the sensors' shares in the evidence at a region's peak."""
-    x, y = region.peak
-    here = shares["attribution_map"].isel(y=y, x=x)
-    names = [str(name) for name in here["sensor"].values]
-    return {name: float(share) for name, share in zip(names, here.values, strict=True) if share}
+def shares_of(shares: xr.Dataset, core: Mask) -> dict[str, float]:
+    """Average the sensors' shares in the evidence over a region's core.
+
+    Parameters
+    ----------
+    shares : Dataset
+        With ``attribution_map`` (sensor, y, x).
+    core : bool array (y, x)
+
+    Returns
+    -------
+    dict of str to float
+        Exact shares of the core's mean evidence, because shares of a mean are means of shares;
+        without sensors that have none.
+    """
+    here = shares["attribution_map"].values[:, core].mean(1, dtype=np.float64)
+    names = [str(name) for name in shares["sensor"].values]
+    return {name: float(share) for name, share in zip(names, here, strict=True) if share}
 
 
 class _Changed:
