@@ -32,6 +32,33 @@ def nothing_found(card: Card, root: Path, sensors: Sequence[str]) -> CardError:
     )
 
 
+def wanted_sensors(card: Card, sensors: Sequence[str] | None) -> list[str]:
+    """Hold the chosen sensors against a card's.
+
+    Parameters
+    ----------
+    card : Card
+    sensors : sequence of str or None
+        All of the card's when None or empty.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    CardError
+        When the card has no sensor of that name.
+    """
+    unknown = [name for name in sensors or [] if name not in card.sensors]
+    if unknown:
+        raise CardError(
+            f"no sensors named {str(unknown[0])!r}; the card {card.name!r} has: "
+            f"{', '.join(card.sensors)}"
+        )
+    return list(sensors or card.sensors)
+
+
 def check_stems(category: str, captures: Sequence[Capture]) -> None:
     """Refuse captures of which none has two sensors although two are there.
 

@@ -8,15 +8,16 @@
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import xarray as xr
 
 from mmdefect.building import SceneBuilder
 from mmdefect.cache import SceneCache, card_key, scene_key
-from mmdefect.capture_notes import check_stems, notes_on, nothing_found
+from mmdefect.capture_notes import check_stems, notes_on, nothing_found, wanted_sensors
 from mmdefect.capture_scenes import CaptureScenes
 from mmdefect.captures import Capture, Refusal, find_captures
 from mmdefect.cards import Card, read_card
@@ -72,6 +73,9 @@ class Dataset:
     ) -> None:
         self.card = card if isinstance(card, Card) else read_card(card)
         self.root = Path(root)
+        place = below and below.absolute()
+        self._again = partial(Dataset, self.card, self.root.absolute(), below=place, cache=cache)
+        self._again.keywords.update(sensors=sensors, learnt=learnt)
         self.refused: list[Refusal] = []
         self.notes: list[str] = list(self.card.notes)
         self._digests = Digests(self.root)
@@ -80,7 +84,7 @@ class Dataset:
         self._reader = FrameReader(
             self.card, self.root, self.refused, learnt.sizes if learnt else {}
         )
-        self._wanted = self._check_wanted(sensors)
+        self._wanted = wanted_sensors(self.card, sensors)
         if not self.root.is_dir():
             raise CardError(f"'{root}' is no folder; give the folder that holds the captures")
         self._rig = read_card_rig(self.card, self.root, self._reader.adapter)
@@ -128,6 +132,10 @@ class Dataset:
     def categories(self) -> list[str]:
         """The kinds of part."""
         return sorted(self._captures)
+
+    def finder(self) -> Callable[[], "Dataset"]:
+        """Give what finds the same captures at the same place, in whatever process."""
+        return self._again
 
     def captures(self, category: str, split: str | None = None) -> list[Capture]:
         """List captures.
@@ -329,16 +337,6 @@ class Dataset:
 
     def _frame(self, capture: Capture, name: str) -> xr.DataArray | None:
         return self._reader.frame(capture, name, self.captures(capture.category))
-
-    def _check_wanted(self, sensors: Sequence[str] | None) -> list[str]:
-        """Hold the chosen sensors against the card's."""
-        unknown = [name for name in sensors or [] if name not in self.card.sensors]
-        if unknown:
-            raise CardError(
-                f"no sensors named {str(unknown[0])!r}; the card {self.card.name!r} has: "
-                f"{', '.join(self.card.sensors)}"
-            )
-        return list(sensors or self.card.sensors)
 
     def _seen(self, category: str) -> list[str]:
         """Find out which sensors a category has."""

@@ -15,6 +15,7 @@ from mmdefect.cards import Card
 from mmdefect.dataset import Dataset
 from mmdefect.errors import CardError, MmdefectError
 from mmdefect.few import FewParts
+from mmdefect.judged import Hands
 from mmdefect.learning import check_features
 from mmdefect.published import beside_ours, read_published
 from mmdefect.report import linked, markdown_tables, mistake_rank, write_page
@@ -39,6 +40,7 @@ def evaluate(
     cache: SceneCache | None = None,
     few: Sequence[int] = (),
     viewer_bytes: int = VIEWER_BYTES,
+    hands: Hands | None = None,
 ) -> Row:
     """Fit on good parts, judge the test parts, measure and report.
 
@@ -59,6 +61,9 @@ def evaluate(
         Numbers of good parts: the test parts are ranked once more after learning from so few.
     viewer_bytes : int
         Bytes of all captures' pages in the viewer, mistakes first; 0 for none.
+    hands : Hands, optional
+        Who judges the test parts (``mmdefect.hands.hired``); this process unless told otherwise.
+        The results are the same.
 
     Returns
     -------
@@ -82,7 +87,7 @@ def evaluate(
     }
     work = Work(folder)
     try:
-        _run(dataset, chosen, settings, results, work, folder, few, viewer_bytes)
+        _run(dataset, chosen, settings, results, work, folder, few, viewer_bytes, hands)
     except MmdefectError:
         work.remove()
         raise
@@ -101,13 +106,14 @@ def _run(
     folder: Path,
     few: Sequence[int],
     viewer_bytes: int,
+    hands: Hands | None,
 ) -> None:
     """Try every category, and write what came out."""
     failures: list[MmdefectError] = []
     pictures: dict[str, Path] = {}
     packed: dict[str, Path] = {}
     for number, category in enumerate(chosen):
-        trial = Trial(dataset, category, settings, work, number, viewer=viewer_bytes > 0)
+        trial = Trial(dataset, category, settings, work, number, viewer_bytes > 0, hands)
         try:
             trial.into(results)
             pictures |= trial.pictures

@@ -5,29 +5,21 @@ Captures are read, scored, pictured and forgotten one after the other; what has 
 unfinished work, so that a trial that was killed goes on where it was.
 """
 
-import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import xarray as xr
 
 from mmdefect.cache import card_key
 from mmdefect.captures import Capture, Refusal
-from mmdefect.contracts import Explainer
 from mmdefect.dataset import Dataset
 from mmdefect.inspection import Inspection
+from mmdefect.judged import CaptureJudge, Hands, OwnHands
 from mmdefect.learning import Learning
-from mmdefect.marked import add_box_numbers, drop_part_numbers, highest_pixels, refer_all
+from mmdefect.marked import add_box_numbers, drop_part_numbers, highest_pixels
 from mmdefect.progress import track
-from mmdefect.records import FUSED, plain, record_of, region_rows
-from mmdefect.registry import load
-from mmdefect.report import capture_card
+from mmdefect.records import FUSED
 from mmdefect.results import Row, rows_of_category
-from mmdefect.scene import registered_in
 from mmdefect.settings import Settings
 from mmdefect.spill import MapSpill
-from mmdefect.viewer import good_scores, pack_capture
 from mmdefect.work import CategoryWork, Work
 
 
@@ -45,6 +37,8 @@ class Trial:
         The category's place in the evaluation.
     viewer : bool
         Whether captures are packed for the viewer.
+    hands : Hands, optional
+        Who judges the captures; this process unless told otherwise.
 
     Attributes
     ----------
@@ -62,6 +56,7 @@ class Trial:
         work: Work,
         number: int = 0,
         viewer: bool = True,
+        hands: Hands | None = None,
     ) -> None:
         self.dataset = dataset
         self.category = category
@@ -69,7 +64,7 @@ class Trial:
         self.work = work
         self.number = number
         self.viewer = viewer
-        self.explainer: Explainer = load("explain", "shapley")()
+        self.hands = hands or OwnHands()
         self.pictures: dict[str, Path] = {}
         self.packed: dict[str, Path] = {}
 
@@ -164,12 +159,18 @@ class Trial:
         own = {n: size_told(line["own_size"]) for n, line in enumerate(lines) if line["own_size"]}
         spill = MapSpill(work.folder, len(test), names, size, known, own)
         for line in lines:
-            self.dataset.refused += [Refusal(*row) for row in line["refused"]]
-        steps = enumerate(test[len(lines) :], start=len(lines))
-        for index, capture in track(steps, len(test) - len(lines), f"judging {self.category}"):
-            line = self._judged(index, capture, spill, work.folder, learning.knows_good)
+            self._refuse(Refusal(*row) for row in line["refused"])
+        left = test[len(lines) :]
+        judge = CaptureJudge(self.dataset, self.inspection, learning.knows_good, self.viewer)
+        steps = self.hands.judged(judge, left)
+        for judged in track(steps, len(left), f"judging {self.category}"):
+            index = len(lines)
+            spill.put(index, judged.maps, judged.defect, judged.own_size)
+            judged.write(_picture_path(work.folder, index))
+            line = judged.line()
             work.finish_capture(line)
             lines.append(line)
+            self._refuse(judged.refused)
         self.pictures = {
             line["record"]["capture"]: _picture_path(work.folder, index)
             for index, line in enumerate(lines)
@@ -185,62 +186,11 @@ class Trial:
         on_grid = {name for line in lines for name in line["on_grid"]}
         return [line["record"] for line in lines], spill, on_grid
 
-    def _judged(
-        self, index: int, capture: Capture, spill: MapSpill, folder: Path, knows_good: bool
-    ) -> Row:
-        """Judge one capture; its maps and its picture are on disk when this returns."""
-        before = len(self.dataset.refused)
-        started = time.perf_counter()
-        scene = self.dataset.scene(capture)
-        prediction = self.inspection.predict(scene)
-        seconds = time.perf_counter() - started
-        fused = prediction["anomaly_map"].values[None]
-        maps = np.concatenate([prediction["sensor_map"].values, fused])
-        defect = scene["defect"].values if "defect" in scene else None
-        own = self.dataset.own_size(capture)
-        spill.put(index, maps.astype(np.float32), defect, own)
-        record = self._record(capture, scene, prediction, seconds)
-        if not knows_good:
-            refer_all(record)
-        self._picture(scene, prediction, record, _picture_path(folder, index))
-        return {
-            "record": record,
-            "truth": defect is not None,
-            "own_size": own,
-            "on_grid": registered_in(scene),
-            "refused": self.dataset.refused[before:],
-        }
-
-    def _record(
-        self, capture: Capture, scene: xr.Dataset, prediction: xr.Dataset, seconds: float
-    ) -> Row:
-        """Write down what was said of one capture."""
-        told = record_of(prediction)
-        sensors: dict[str, Any] = told.pop("sensors")
-        return {
-            "capture": capture.id,
-            "category": capture.category,
-            "kind": capture.kind,
-            "label": capture.label,
-            **told,
-            "seconds": seconds,
-            "sensors": sensors,
-            "regions": region_rows(self.inspection.regions(scene, prediction)),
-        }
-
-    def _picture(self, scene: xr.Dataset, prediction: xr.Dataset, record: Row, path: Path) -> None:
-        """Put a capture's part of the report on disk."""
-        shares = self.explainer.attribute(self.inspection.fusion, prediction, scene)
-        for name, share in zip(
-            shares["sensor"].values, shares["attribution"].values.tolist(), strict=True
-        ):
-            record["sensors"][str(name)]["attribution"] = plain(share)
-        pictured = prediction.assign(attribution=shares["attribution"])
-        path.write_text(capture_card(scene, pictured, record), encoding="utf-8")
-        if self.viewer:
-            mapped = pictured.assign(attribution_map=shares["attribution_map"])
-            good = good_scores(self.inspection, prediction)
-            pack_capture(scene, mapped, record, good).write(path.with_suffix(".packed"))
+    def _refuse(self, refused: Iterable[Refusal]) -> None:
+        """Put what was refused on the data set's list, once."""
+        for refusal in refused:
+            if refusal not in self.dataset.refused:
+                self.dataset.refused.append(refusal)
 
 
 def _picture_path(folder: Path, index: int) -> Path:

@@ -96,6 +96,8 @@ FLOORS = {
     "acquire": 9,
     "capture_scenes": 9,
     "inspection": 9,
+    "judged": 11,
+    "hands": 12,
     "dataset": 10,
     "description": 10,
     "marked": 10,

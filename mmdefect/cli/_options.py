@@ -34,6 +34,12 @@ FalseAlarm = Annotated[
 BankBytes = Annotated[
     int, typer.Option(min=1 << 20, help="Bytes the detectors may hold while fitting.")
 ]
+Workers = Annotated[
+    int, typer.Option(min=0, help="Judge in so many processes; 0 for this one alone.")
+]
+Scheduler = Annotated[
+    str, typer.Option(help="Judge on the dask cluster at this address, tcp://host:port.")
+]
 LearnWeights = Annotated[
     bool,
     typer.Option(

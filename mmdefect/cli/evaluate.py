@@ -38,6 +38,8 @@ def command(
         int,
         typer.Option(min=0, help="Bytes of the viewer's pages, mistakes first; 0 for none."),
     ] = 256 << 20,
+    workers: options.Workers = 0,
+    scheduler: options.Scheduler = "",
     out: Annotated[
         Path, typer.Option(help="The folder for the results; a run that was killed goes on here.")
     ] = Path("mmdefect-results"),
@@ -45,6 +47,7 @@ def command(
     """Learn good parts, judge the test parts, say how well."""
     from mmdefect.cli._tell import out_console, tell
     from mmdefect.evaluate import evaluate as run
+    from mmdefect.hands import hired
     from mmdefect.progress import progress_shown
     from mmdefect.report import console_table
 
@@ -52,7 +55,7 @@ def command(
     how = (sensors, features, detector, fusion, false_alarm, bank_bytes, seed, learn_weights)
     settings = options.settings_of(card, *how, band)
     scenes = options.cache_of(cache, cache_bytes)
-    with progress_shown():
+    with progress_shown(), hired(workers, scheduler) as hands:
         results = run(
             card,
             root,
@@ -62,6 +65,7 @@ def command(
             cache=scenes,
             few=options.counts_of(few),
             viewer_bytes=viewer_bytes,
+            hands=hands,
         )
     out_console().print(console_table(results))
     tell(results["notes"], results["refused"])
