@@ -14,10 +14,10 @@ hundred pixels is no secret to a detector that looks at patches. So two tables a
   often a sensor other than that one, by its own score alone, would have called the part defective:
   then more than one sensor did see it.
 
-In those that several see, the order of shares is held against the order of contrasts: Spearman over
-the sensors, and the share of pairs (one sees it, one does not) in which the one that sees it has the
-larger share. Shares are those of the part's score, and those of the region on the defect (the mean
-over its core, as an explanation tells them). What was not called defective is *missed*.
+In those that several see, the order of shares is held against the order of contrasts: Spearman
+over the sensors, and the share of pairs (one sees it, one does not) in which the one that sees it
+has the larger share. Shares are those of the part's score, and those of the region on the defect
+(the mean over its core, as an explanation tells them). What was not called defective is *missed*.
 
 With `--kept` the same detectors' words are used that `fusion.py` kept, and no frame is read; else
 `--fit` good parts are learnt and `--calibrate` others calibrate. `--single` looks only at defects
@@ -168,9 +168,10 @@ def right(lines: list[dict], whose: str) -> int:
 
 
 def table(title: str, lines: list[dict], marginal: bool) -> None:
-    extra = " another sensor alone calls it defective |" if marginal else ""
-    print(f"\n| {title} | parts | called defective | missed | largest share of the part's score | "
-          f"of the region |{extra}\n|---|---|---|---|---|---|{'---|' if marginal else ''}")  # fmt: skip
+    heads = [title, "parts", "called defective", "missed", "largest share of the part's score",
+             "of the region"]  # fmt: skip
+    heads += ["another sensor alone calls it defective"] if marginal else []
+    print(f"\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     one = [line for line in lines if len(seeing(line["visibility"], "seen")) == 1]
     own = [line for line in one if bool(seeing(line["visibility"], "marginal")) == marginal]
     for sensor in ["", *sorted({seeing(line["visibility"], "seen")[0] for line in own})]:

@@ -244,7 +244,7 @@ class Inspection:
             raise ModelError(
                 "zones are saved with the card they stand in; fit on the scenes of a Dataset"
             )
-        told = {"false_alarm": self.false_alarm, "referral": self.refer.state()}
+        told: Any = {"false_alarm": self.false_alarm, "referral": self.refer.state()}
         self.model_ = save(learnt, Path(path), **told, settings=settings or {})
         return self.model_
 

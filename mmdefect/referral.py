@@ -16,7 +16,7 @@ References
    American Statistician 2001.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import e, log
 from typing import Any
@@ -169,6 +169,53 @@ class Referral:
         own = dict(told)
         costs = own.pop("costs", None)
         return cls(**own, costs=Costs(**costs) if costs else None)
+
+
+def cost_row(records: Sequence[Row], costs: Costs, false_alarm: float) -> Row | None:
+    """Count what the verdicts on labelled parts would cost on a line, part by part.
+
+    Parameters
+    ----------
+    records : sequence of dict
+        ``captures`` of one category, from ``results.json``.
+    costs : Costs
+        Its defect rate weighs good and defective parts; the test set's own mixture does not count.
+    false_alarm : float
+        The rate at which verdicts without a band are given.
+
+    Returns
+    -------
+    dict or None
+        The costs; ``as_judged``, ``without_referral``, and of one verdict for all parts
+        ``all_passed``, ``all_scrapped``, ``all_referred``; the share of ``good_referred`` and
+        ``defective_referred``. None where a label is lacking, or a verdict has no p-value.
+    """
+    sides = {label: [r for r in records if r["label"] == label] for label in ("good", "defect")}
+    if not all(sides.values()) or any(r["p_value"] is None for r in records):
+        return None
+
+    def expected(verdict_of: Callable[[Row], str]) -> float:
+        good, bad = (
+            sum(costs.of(verdict_of(r), defective=label == "defect") for r in own) / len(own)
+            for label, own in sides.items()
+        )
+        return (1 - costs.defect_rate) * good + costs.defect_rate * bad
+
+    def referred(label: str) -> float:
+        return sum(r["verdict"] == "refer" for r in sides[label]) / len(sides[label])
+
+    return {
+        **asdict(costs),
+        "as_judged": expected(lambda r: str(r["verdict"])),
+        "without_referral": expected(
+            lambda r: "defect" if r["p_value"] <= false_alarm + 1e-12 else "good"
+        ),
+        "all_passed": expected(lambda _: "good"),
+        "all_scrapped": expected(lambda _: "defect"),
+        "all_referred": expected(lambda _: "refer"),
+        "good_referred": referred("good"),
+        "defective_referred": referred("defect"),
+    }
 
 
 def _p_of(bound: float) -> float:

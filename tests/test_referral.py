@@ -1,4 +1,4 @@
-"""What is referred: the band from stated costs against decisions worked out by hand, and planted."""
+"""What is referred: the band from stated costs, worked out by hand and with planted defects."""
 
 from math import e, log
 
@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from mmdefect.cli import app
 from mmdefect.inspection import Inspection
-from mmdefect.referral import Costs, Referral
+from mmdefect.referral import Costs, Referral, cost_row
 from mmdefect.registry import load
+from mmdefect.report.costs import cost_line, costs_section
 
 CHECK = settings(derandomize=True, database=None, deadline=None)
 MONEY = st.floats(0, 1000)
@@ -86,6 +87,30 @@ def test_the_false_alarm_rate_only_falls():
 def test_what_is_no_cost_is_refused(made, what):
     with pytest.raises(ValueError, match=what):
         made()
+
+
+def record(label: str, verdict: str, p_value: float) -> dict:
+    return {"label": label, "verdict": verdict, "p_value": p_value}
+
+
+def test_what_verdicts_cost_by_hand_whatever_the_test_set_holds():
+    records = [
+        record("good", "good", 0.9),
+        record("good", "refer", 0.04),  # 0.05 would have called it defective
+        record("defect", "defect", 0.01),
+        record("defect", "good", 0.5),
+    ]
+    told = cost_row(records, Costs(100, 10, 2, 0.1), 0.05)
+    assert told["as_judged"] == pytest.approx(0.9 * (0 + 2) / 2 + 0.1 * (0 + 100) / 2)
+    assert told["without_referral"] == pytest.approx(0.9 * 10 / 2 + 0.1 * 100 / 2)
+    ways = [told[f"all_{way}"] for way in ("passed", "scrapped", "referred")]
+    assert ways == pytest.approx([10, 9, 2])
+    assert (told["good_referred"], told["defective_referred"]) == (0.5, 0.0)
+    row = {"category": "<b>", **told}
+    assert "<b>" not in costs_section([row]).replace("<tbody>", "")
+    assert "a missed defect costs 100" in costs_section([row])
+    assert cost_line(row)[1:3] == ["5.90", "9.50"]
+    assert cost_row(records[:2], Costs(100, 10, 2, 0.1), 0.05) is None
 
 
 # ---------------------------------------------------------------- with a model

@@ -102,7 +102,7 @@ def save(
         },
     }
     files |= {f"{WEIGHTS}/{name}": held for name, held in weights.items()}
-    told = {"false_alarm": false_alarm, "referral": referral}
+    told: Any = {"false_alarm": false_alarm, "referral": referral}
     return ModelFolder.create(path, facts, content, files, **told)
 
 
