@@ -1,12 +1,15 @@
 # make demo   sets everything up and inspects the parts of a simulated station of four sensors
 # make test   sets everything up and runs the tests
+# make bench  sets rivals up beside it, measures every hot path and writes docs/performance.md
 VENV ?= .venv
+BENCH_VENV ?= .venv-bench
+BENCH ?=
 DEMO ?= demo
 TRAIN ?= 60
 TEST ?= 40
 SIZE ?= 192
 
-.PHONY: demo test clean
+.PHONY: bench clean demo test
 
 demo:
 	@.ci/setup $(VENV) "[test]"
@@ -17,5 +20,9 @@ test:
 	@.ci/setup $(VENV) "[test]"
 	$(VENV)/bin/pytest -n auto --maxprocesses 4 --dist loadfile
 
+bench:
+	@.ci/setup $(BENCH_VENV) "[bench]"
+	$(BENCH_VENV)/bin/python benchmarks/bench.py $(BENCH)
+
 clean:
-	rm -rf $(VENV) $(DEMO) build *.egg-info
+	rm -rf $(VENV) $(BENCH_VENV) $(DEMO) build *.egg-info

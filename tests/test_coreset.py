@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mmdefect.detectors import _search
 from mmdefect.detectors._coreset import Pool, k_center
 from mmdefect.detectors._maps import to_pixels, worst_mean
+from mmdefect.detectors._quantised import rounded
 from mmdefect.detectors._search import Rows, nearest, spacing
 
 
@@ -159,10 +160,11 @@ def crowded(count, features, seed):
     st.integers(40, 300),
     st.integers(12, 48),
     st.integers(0, 1000),
-    st.sampled_from(["crowded", "even", "copies", "one spot"]),
+    st.sampled_from(["crowded", "even", "copies", "one spot", "zeros"]),
+    st.booleans(),
 )
-@settings(deadline=None, max_examples=60)
-def test_a_bound_never_loses_the_nearest_row(queries, count, features, seed, kind):
+@settings(deadline=None, max_examples=80)
+def test_a_bound_never_loses_the_nearest_row(queries, count, features, seed, kind, in_bytes):
     made = gaussian if kind == "even" else crowded
     rows, asked = made(count, features, seed), made(queries, features, seed + 1)
     if kind == "copies":
@@ -170,19 +172,25 @@ def test_a_bound_never_loses_the_nearest_row(queries, count, features, seed, kin
         asked = rows[torch.arange(queries) % count] + 1e-4 * asked
     if kind == "one spot":
         rows = rows[:1].expand(count, -1).contiguous()
+    if kind == "zeros":
+        rows[::2], asked[::2] = 0, 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_search, "_ROWS", 64)
         patch.setattr(_search, "_QUERIES", 16)
         patch.setattr(_search, "_LOOKS", 40)
         patch.setattr(_search, "_ASKED", 20)
         patch.setattr(_search, "_DIRECTIONS", (2, 4))
-        patch.setattr(_search, "_STEP", np.uint64(8))
         patch.setattr(_search, "_DEARER", 0.0)
+        patch.setattr(_search, "_AROUND_A_PRODUCT", -1e9)
+        patch.setattr(_search, "byte_cost", lambda: 0.1 if in_bytes else 9.0)
         ready = Rows(rows)
         distances, indices = ready.nearest(asked)
         lower, upper = count // 3, count // 2
         less = ready.nearest(asked, skip=(lower, upper))
-    assert ready.basis is not None
+        plain = Rows(rows, pruned=False).nearest(asked)
+    assert (ready.basis is None, ready.bytes is None) == (in_bytes, not in_bytes)
+    assert torch.equal(plain[0], distances)
+    assert torch.equal(plain[1], indices)
     kept = torch.cat([rows[:lower], rows[upper:]])
     for (found, at), left in (((distances, indices), rows), (less, kept)):
         exact = torch.cdist(
@@ -193,7 +201,38 @@ def test_a_bound_never_loses_the_nearest_row(queries, count, features, seed, kin
     assert not ((less[1] >= lower) & (less[1] < upper)).any()
 
 
-def test_directions_are_used_where_rows_crowd_and_not_where_they_are_spread_evenly():
+def test_rows_in_bytes_are_searched_where_the_machine_is_quick_at_them(monkeypatch):
+    rows, asked = gaussian(2500, 120, 1), gaussian(300, 120, 2)
+    monkeypatch.setattr(_search, "byte_cost", lambda: 0.1)
+    ready = Rows(rows)
+    monkeypatch.setattr(_search, "byte_cost", lambda: float("inf"))
+    slow = Rows(rows)
+    assert ready.bytes is not None
+    assert slow.bytes is None
+    assert all(map(torch.equal, ready.nearest(asked), slow.nearest(asked)))
+
+
+@given(st.integers(1, 20), st.integers(1, 300), st.sampled_from([1e-30, 1e-3, 1.0, 1e15]))
+@settings(deadline=None, max_examples=40)
+def test_rounding_to_bytes_loses_no_more_than_it_says(count, features, scale):
+    rows = scale * gaussian(count, features, features)
+    rows[0] = 0
+    levels = rounded(rows)
+    apart = rows.double() - levels.values.double() * levels.scale.double()[:, None]
+    assert (apart.norm(dim=1) <= levels.lost.double()).all()
+    assert (levels.lost[1:] <= 0.01 * features**0.5 * rows[1:].abs().amax(1)).all()
+
+
+def test_of_rows_at_the_same_distance_the_first_one_is_told():
+    rows = gaussian(9000, 6).repeat(2, 1)
+    rows[5] = rows[8000]
+    distances, indices = Rows(rows).nearest(rows[8000:8010])
+    assert indices.tolist() == [5, *range(8001, 8010)]
+    assert not distances.any()
+
+
+def test_directions_are_used_where_rows_crowd_and_not_where_they_are_spread_evenly(monkeypatch):
+    monkeypatch.setattr(_search, "byte_cost", lambda: 9.0)
     assert Rows(crowded(2500, 120, 1)).basis is not None
     assert Rows(gaussian(2500, 120, 1)).basis is None
     assert Rows(crowded(500, 120, 1)).basis is None

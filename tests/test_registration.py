@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmdefect.errors import RegistrationError
@@ -47,6 +47,7 @@ def test_a_blind_pixel_never_turns_into_a_measurement() -> None:
     width=st.integers(3, 30),
     to=st.tuples(st.integers(1, 40), st.integers(1, 40)),
 )
+@settings(deadline=None)  # the first call compiles
 def test_points_are_picked_never_averaged(height: int, width: int, to: tuple[int, int]) -> None:
     frame = cloud(height, width)
     frame[2, : height // 2] = 400

@@ -7,12 +7,15 @@
 
   The right side is one matrix product with k + 1 columns instead of all features.
 * In single precision that product errs by γ (|Q| + |B|)² at most, where Q and B are the k + 1
-  numbers of either side and γ = n u / (1 − n u) with n = k + 4 roundings of u = 2⁻²⁴ [1]_; the
+  numbers of either side and γ = n u / (1 − n u) with n = k + 8 roundings of u = 2⁻²⁴ [1]_; the
   projections themselves are made in double precision and rounded once, which n includes. A row is
   measured by its difference to the query unless its bound less that error is above the best so
   far: no neighbour is ever lost.
-* How many directions pay is told by some of the rows themselves: few where rows crowd together, as
-  real patches do; all of them where they are spread evenly, and then the bound is the distance.
+* Or rows are rounded to bytes, which bounds distances by what rounding took away
+  (``_quantised``): all features are then looked at, each at a fraction of the cost.
+* Which of the two pays, and with how many directions, is told by some of the rows themselves: few
+  directions where rows crowd together, as real patches do. Where neither does, the bound is the
+  distance. The answer is the same, to the bit.
 
 Rows are expected about zero (the bank standardises them).
 
@@ -26,6 +29,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mmdefect.detectors._measuring import measure
+from mmdefect.detectors._quantised import (
+    MOST_FEATURES,
+    Bytes,
+    byte_cost,
+    rounded,
+    settle_bytes,
+    settled_by,
+)
 from mmdefect.jit import in_bands, reordered
 
 _QUERIES = 256  # with _ROWS, a block of bounds that stays in a core's cache
@@ -34,9 +46,8 @@ _AROUND = 5
 _DIRECTIONS = (32, 64, 128, 256)
 _LOOKS = 2048
 _ASKED = 48
-_STEP = np.uint64(128)
-_LANES = 64
-_FAR = np.float32(np.inf)
+_NOTHING = np.float32(0)
+_AROUND_A_PRODUCT = 25  # what one pass over a product of bytes costs, in features
 _DEARER = 4.0  # what a feature of a measured row costs, in features of a bounded one
 _ROUNDING = 2.0**-24
 
@@ -50,14 +61,15 @@ class Rows:
     seed : int
         Draws the rows that the directions are learnt from.
     pruned : bool
-        Whether directions are learnt at all, which pays for rows that are asked often.
+        Whether a bound is looked for at all, which pays for rows that are asked often.
     """
 
     def __init__(self, rows: Tensor, seed: int = 0, pruned: bool = True) -> None:
         self.rows = rows
-        self.basis = _basis(self.rows, seed) if pruned else None
+        self.basis, in_bytes = _plan(self.rows, seed) if pruned else (None, False)
+        self.bytes = rounded(self.rows) if in_bytes else None
         self.seen = self._seen(self.rows)
-        self.squares = self.seen.square().sum(1)
+        self.squares = self.seen.square().sum(1) if self.bytes is None else self.bytes.square
 
     def nearest(self, queries: Tensor, skip: tuple[int, int] = (0, 0)) -> tuple[Tensor, Tensor]:
         """Find each query's nearest row.
@@ -84,7 +96,8 @@ class Rows:
         ]
         for start in range(0, len(queries), _QUERIES):
             part = slice(start, start + _QUERIES)
-            self._search(queries[part].contiguous(), blocks, best[part], found[part])
+            search = self._search if self.bytes is None else self._search_bytes
+            search(queries[part].contiguous(), blocks, best[part], found[part])
         return torch.from_numpy(np.sqrt(best)), torch.from_numpy(found)
 
     def _search(
@@ -114,8 +127,34 @@ class Rows:
             )
             in_bands(_settle, len(queries), *arrays, first)
 
+    def _search_bytes(
+        self,
+        queries: Tensor,
+        blocks: list[tuple[int, int]],
+        best: NDArray[np.float32],
+        found: NDArray[np.int64],
+    ) -> None:
+        """Search some queries through all blocks of rows, as ``_search`` does."""
+        asked = rounded(queries)
+        for first, stop in blocks:
+            block = Bytes(*(part[first:stop] for part in self.bytes or ()))
+            spare, lost = settled_by(asked, block)
+            arrays = (
+                torch._int_mm(asked.values, block.values.T).numpy(),
+                asked.scale.numpy(),
+                spare.numpy(),
+                lost.numpy(),
+                block.scale.numpy(),
+                block.square.numpy(),
+                queries.numpy(),
+                self.rows[first:stop].contiguous().numpy(),
+                best,
+                found,
+            )
+            in_bands(settle_bytes, len(queries), *arrays, first)
+
     def _seen(self, rows: Tensor) -> Tensor:
-        """Give rows as the bound sees them."""
+        """Give rows as the bound of directions sees them."""
         if self.basis is None:
             return rows
         exact = rows.double()
@@ -144,43 +183,63 @@ def nearest(queries: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
 
 def _error(columns: int) -> float:
     """Bound the rounding of a squared distance, as a share of (|Q| + |B|)²."""
-    roundings = (columns + 4) * _ROUNDING
+    roundings = (columns + 8) * _ROUNDING
     return roundings / (1 - roundings)
 
 
-def _basis(rows: Tensor, seed: int) -> Tensor | None:
-    """Find the directions that pay; None when all features are cheaper.
+def _plan(rows: Tensor, seed: int) -> tuple[Tensor | None, bool]:
+    """Find the bound that pays: some directions, bytes, or neither.
 
     Returns
     -------
-    Tensor (feature, k), float64
+    Tensor (feature, k), float64, or None
         Orthonormal columns.
+    bool
+        Whether bytes pay.
     """
     count, width = rows.shape
     choices = [k for k in _DIRECTIONS if 3 * k <= width]
     if not choices or count < _LOOKS:
-        return None
+        return None, False
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randperm(count, generator=generator)[:_LOOKS]
-    some = rows[drawn]
-    mixed = some.T @ (some @ torch.randn(width, choices[-1] + 8, generator=generator))
-    basis = torch.linalg.qr(some.double().T @ (some.double() @ torch.linalg.qr(mixed.double()).Q)).Q
-    order = (some.double() @ basis).square().sum(0).argsort(descending=True)
-    basis = basis[:, order]
-    costs = {k: k + 1 + _DEARER * width * _measured(some.double(), basis[:, :k]) for k in choices}
+    some = rows[drawn].double()
+    closest = torch.cdist(some[:_ASKED], some[_ASKED:]).min(1, keepdim=True).values
+    basis = _directions(some, choices[-1], generator)
+    costs = {k: k + 1 + _DEARER * width * _measured(some, basis[:, :k], closest) for k in choices}
     best = min(costs, key=lambda k: costs[k])
-    return basis[:, :best].contiguous() if costs[best] < width else None
+    if width <= MOST_FEATURES and byte_cost() < 1:
+        measured = _measured_by_bytes(some, closest)
+        in_bytes = _AROUND_A_PRODUCT + width * (byte_cost() + _DEARER * measured)
+        if in_bytes < min(costs[best], width):
+            return None, True
+    return (basis[:, :best].contiguous() if costs[best] < width else None), False
 
 
-def _measured(rows: Tensor, basis: Tensor) -> float:
+def _directions(some: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """Find the directions in which rows differ most, the first ones most of all."""
+    mixed = some.T @ (some @ torch.randn(some.shape[1], most + 8, generator=generator).double())
+    basis = torch.linalg.qr(some.T @ (some @ torch.linalg.qr(mixed).Q)).Q
+    order = (some @ basis).square().sum(0).argsort(descending=True)
+    leading: Tensor = basis[:, order]
+    return leading
+
+
+def _measured(rows: Tensor, basis: Tensor, closest: Tensor) -> float:
     """Estimate the share of rows whose bound lies below the distance of the nearest."""
-    asked, others = rows[:_ASKED], rows[_ASKED:]
     along = rows @ basis
     rest = (rows.square().sum(1) - along.square().sum(1)).clamp_min(0).sqrt()
     bound = torch.cdist(along[:_ASKED], along[_ASKED:]).square()
     bound += (rest[:_ASKED, None] - rest[None, _ASKED:]).square()
-    closest = torch.cdist(asked, others).square().min(1, keepdim=True).values
-    return float((bound <= closest).double().mean())
+    return float((bound <= closest.square()).double().mean())
+
+
+def _measured_by_bytes(rows: Tensor, closest: Tensor) -> float:
+    """Estimate the same share for rows in bytes."""
+    levels = rounded(rows.float())
+    near = levels.values.double() * levels.scale.double()[:, None]
+    lost = levels.lost[:_ASKED, None] + levels.lost.max()
+    return float((torch.cdist(near[:_ASKED], near[_ASKED:]) - lost <= closest).double().mean())
 
 
 @reordered
@@ -201,44 +260,8 @@ def _settle(
 
     A bound lacks the query's own square; `spare` is the error it may have less that square.
     """
-    columns = bounds.shape[1]
     for q in range(start, stop):
-        if not lowest[q] <= best[q] + spare[q]:
-            continue
-        for most in (lowest[q], _FAR):  # the most promising row first: it rules most others out
-            for left in range(0, columns, _LANES):
-                stop_at = min(left + _LANES, columns)
-                if _any_below(bounds[q], left, stop_at, min(most, best[q] + spare[q])):
-                    for row in range(left, stop_at):
-                        if bounds[q, row] <= min(most, best[q] + spare[q]):
-                            square = _square(queries[q], rows[row], best[q])
-                            if square < best[q]:
-                                best[q], found[q] = square, first + row
-
-
-@reordered
-def _any_below(values: NDArray[np.float32], start: int, stop: int, most: np.float32) -> bool:
-    """Tell whether any of some values is at most so large."""
-    count = 0
-    for place in range(start, stop):
-        count += values[place] <= most
-    return count > 0
-
-
-@reordered
-def _square(query: NDArray[np.float32], row: NDArray[np.float32], enough: np.float32) -> np.float32:
-    """Give the squared distance, or a part of it once that is enough."""
-    total = np.float32(0)
-    width = np.uint64(len(query))
-    for first in range(np.uint64(0), width, _STEP):
-        part = np.float32(0)
-        for feature in range(first, min(first + _STEP, width)):
-            apart = query[feature] - row[feature]
-            part += apart * apart
-        total += part
-        if total > enough:
-            return total
-    return total
+        measure(bounds[q], lowest[q], _NOTHING, spare[q], queries[q], rows, best, found, q, first)
 
 
 def spacing(rows: Tensor) -> Tensor:

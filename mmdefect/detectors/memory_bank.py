@@ -35,7 +35,7 @@ from mmdefect.detectors._coreset import Pool
 from mmdefect.detectors._maps import predicted, rows_of
 from mmdefect.detectors._origins import name_of, origins_in, origins_of, unknown
 from mmdefect.detectors._recall import Memory, Recall
-from mmdefect.detectors._search import Rows, nearest, spacing
+from mmdefect.detectors._search import Rows, spacing
 from mmdefect.detectors._spread import spread_of
 from mmdefect.errors import NotFittedError
 from mmdefect.features import extractor
@@ -190,7 +190,7 @@ class MemoryBank:
             wanted = min(free, max(1, round(self.share * len(rows))))
             chosen = worth_a_row(rows, self._scores(rows, None), wanted, self.seed)
             if len(chosen):
-                reach = self.reach_[nearest(rows[chosen], self.bank_)[1]]
+                reach = self.reach_[self._searched().nearest(rows[chosen])[1]]
                 origin = self._marked(scene, believed)[chosen]
                 self.added_ = self.added_.joined(rows[chosen], reach, index % self.folds, origin)
         return len(self.added_.rows) - before

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from mmdefect.errors import RegistrationError
+from mmdefect.registration._gather import gather
 from mmdefect.scene import new_scene
 
 _ASPECT_TOLERANCE = 0.02
@@ -38,7 +39,7 @@ def resample(frame: xr.DataArray, height: int, width: int) -> xr.DataArray:
     if (frame.sizes["y"], frame.sizes["x"]) == (height, width):
         return frame
     values = (
-        _nearest(frame.values, height, width)
+        nearest(frame.values, height, width)
         if frame.attrs["modality"] in ("points", "depth")
         else _bilinear(frame.values, height, width)
     )
@@ -46,11 +47,26 @@ def resample(frame: xr.DataArray, height: int, width: int) -> xr.DataArray:
     return xr.DataArray(values, dims=frame.dims, coords=coords, attrs=frame.attrs)
 
 
-def _nearest(values: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Take the pixel under each new pixel's centre."""
-    rows = ((np.arange(height) + 0.5) * values.shape[-2] / height).astype(np.intp)
-    columns = ((np.arange(width) + 0.5) * values.shape[-1] / width).astype(np.intp)
-    return np.ascontiguousarray(values[..., rows[:, None], columns[None, :]])
+def nearest(values: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Take the pixel under each new pixel's centre.
+
+    Parameters
+    ----------
+    values : array (…, y, x)
+    height, width : int
+        The wanted size in pixels.
+
+    Returns
+    -------
+    array (…, height, width)
+        Values of the array and no others.
+    """
+    rows = ((np.arange(height) + 0.5) * values.shape[-2] / height).astype(np.uintp)
+    columns = ((np.arange(width) + 0.5) * values.shape[-1] / width).astype(np.uintp)
+    planes = values.reshape(-1, *values.shape[-2:])
+    taken = np.empty((len(planes), height, width), dtype=values.dtype)
+    gather(planes, rows, columns, taken)
+    return taken.reshape(*values.shape[:-2], height, width)
 
 
 def _bilinear(values: np.ndarray, height: int, width: int) -> np.ndarray:
