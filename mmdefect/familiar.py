@@ -25,6 +25,7 @@ from mmdefect.errors import SceneError
 from mmdefect.features._contrast import contrast_of
 from mmdefect.referral import Referral
 from mmdefect.scene import present_in, sensors_of
+from mmdefect.usual import Usual
 from mmdefect.verdict import conformal_threshold
 
 Cells = NDArray[np.float64]
@@ -54,12 +55,15 @@ class Familiar:
         fewer than eight parts were learnt.
     strangeness : float array (part,)
         Of the calibration parts.
+    usual : Usual
+        What they measure at each place.
     """
 
     frames: dict[str, tuple[str, str]] = field(default_factory=dict)
     mean: dict[str, Cells] = field(default_factory=dict)
     spread: dict[str, Cells] = field(default_factory=dict)
     strangeness: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    usual: Usual = field(default_factory=Usual)
 
     @classmethod
     def learn(cls, scenes: Iterable[xr.Dataset]) -> "Familiar":
@@ -79,6 +83,7 @@ class Familiar:
             familiar.frames |= {name: _kind(scene, name) for name in framed}
             for name in present_in(scene) if framed else ():
                 seen.setdefault(name, []).append(coarse(scene[name]))
+                familiar.usual.see(name, scene[name])
         for name, cells in seen.items():
             if len(cells) >= _LEAST_PARTS:
                 familiar.mean[name], familiar.spread[name] = _moments(np.stack(cells))
@@ -148,11 +153,11 @@ class Familiar:
     def joined(self, strangeness: Sequence[float]) -> "Familiar":
         """Give the same with further calibration parts."""
         together = np.concatenate([self.strangeness, np.array(strangeness, dtype=np.float64)])
-        return Familiar(self.frames, self.mean, self.spread, together)
+        return Familiar(self.frames, self.mean, self.spread, together, self.usual)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Give what was learnt: arrays, and what JSON can hold."""
-        arrays = {"strangeness": self.strangeness}
+        arrays = {"strangeness": self.strangeness, **self.usual.state()}
         for name in self.mean:
             arrays |= {f"{name}/mean": self.mean[name], f"{name}/spread": self.spread[name]}
         return arrays, {name: list(kind) for name, kind in self.frames.items()}
@@ -172,7 +177,8 @@ class Familiar:
         }
         frames = {name: (str(kind[0]), str(kind[1])) for name, kind in told.items()}
         strangeness = np.array(arrays.get("strangeness", np.empty(0)))
-        return cls(frames, pairs["mean"], pairs["spread"], strangeness)
+        usual = Usual.from_state(arrays)
+        return cls(frames, pairs["mean"], pairs["spread"], strangeness, usual)
 
     def _seen(self, scene: xr.Dataset, name: str) -> float:
         """Give the share of the cells that are usually seen, and were."""

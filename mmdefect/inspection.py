@@ -39,8 +39,7 @@ class Inspection:
     false_alarm : float
         The wanted rate of good parts called defective.
     zones : Zones, optional
-        What is ignored and what is judged apart; by default those of the card, when the scenes
-        come from a `Dataset`.
+        What is ignored and what is judged apart; by default those of the card of a `Dataset`.
     refer : float or Referral
         The band of p-values that is referred to a person; a float is its upper end.
 
@@ -199,8 +198,8 @@ class Inspection:
         """
         self._check(scene)
         told = self.predict(scene) if prediction is None else prediction
-        places = self.zones.places(scene)
-        return explained(self._judge, self.fusion, scene, told, places, nearest)
+        known = (self.zones.places(scene), nearest, self.familiar_.usual)
+        return explained(self._judge, self.fusion, scene, told, *known)
 
     def table(self, scenes: Iterable[xr.Dataset]) -> list[dict[str, Any]]:
         """Judge scenes, and tell the results as tidy rows.
@@ -212,9 +211,8 @@ class Inspection:
         Returns
         -------
         list of dict
-            One per capture and sensor, the last of each capture ``fused``, with ``capture``,
-            ``kind``, ``label``, ``sensor``, ``score``, ``evidence``, ``p_value`` and ``verdict``;
-            ``pandas.DataFrame`` takes it as it is.
+            One per capture and sensor, the last of each capture ``fused``, as ``capture``,
+            ``kind``, ``label``, ``sensor``, ``score``, ``evidence``, ``p_value``, ``verdict``.
         """
         return [row for scene in scenes for row in rows_of(scene, self.predict(scene))]
 

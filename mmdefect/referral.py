@@ -202,7 +202,7 @@ def cost_row(records: Sequence[Row], costs: Costs, false_alarm: float) -> Row | 
         return (1 - costs.defect_rate) * good + costs.defect_rate * bad
 
     def referred(label: str) -> float:
-        return sum(r["verdict"] == "refer" for r in sides[label]) / len(sides[label])
+        return sum(str(r["verdict"]) == "refer" for r in sides[label]) / len(sides[label])
 
     return {
         **asdict(costs),

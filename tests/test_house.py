@@ -26,6 +26,7 @@ FLOORS = {
     "settings": 1,
     "spill": 1,
     "verdict": 1,
+    "usual": 1,
     "alignment": 2,
     "arrays": 2,
     "assign": 2,

@@ -9,6 +9,7 @@ from itertools import combinations
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from mmdefect.contracts import Divided, Fusion, Memory
 from mmdefect.errors import SceneError
@@ -19,6 +20,8 @@ from mmdefect.explain.shapley import Shapley
 from mmdefect.judging import Judge, regions_with_pixels
 from mmdefect.peaks import map_of
 from mmdefect.regions import Mask, Region, surface_area
+from mmdefect.scene import present_in
+from mmdefect.usual import Usual
 from mmdefect.zones import Place
 
 _ASKED = 3
@@ -32,6 +35,7 @@ def explained(
     prediction: xr.Dataset,
     places: Sequence[Place],
     nearest: int = 3,
+    usual: Usual | None = None,
 ) -> Explanation:
     """Explain a prediction.
 
@@ -47,6 +51,8 @@ def explained(
     places : sequence of Place
     nearest : int
         Good parts told beside a patch.
+    usual : Usual, optional
+        What good parts measure at each place.
 
     Returns
     -------
@@ -67,6 +73,7 @@ def explained(
     cores = _cores(judge, prediction, places, found)
     together = np.any([~everywhere, *cores], axis=0)
     changed = _Changed(judge, fusion, scene, prediction, places)
+    apart = _apart(scene, usual) if found else {}
     findings = []
     for number, ((region, pixels), core) in enumerate(zip(found, cores, strict=True)):
         asked = {name: memories[name] for name in region.sensors if name in memories}
@@ -76,7 +83,7 @@ def explained(
             Finding(
                 region,
                 shares_of(shares, core),
-                measures_of(scene, fusion, core, together, grid, areas[grid]),
+                measures_of(scene, fusion, core, together, grid, areas[grid], apart),
                 tuple(match for match in matches if match is not None),
                 changed.counterfactuals(asked, pixels) if number < _ASKED else (),
             )
@@ -103,6 +110,14 @@ def _check(scene: xr.Dataset, prediction: xr.Dataset) -> None:
                 f"the prediction is of another scene: its {what} is {told!r}, but {own!r} was "
                 "given to be explained; predict this scene, or leave the prediction out"
             )
+
+
+def _apart(scene: xr.Dataset, usual: Usual | None) -> dict[str, NDArray[np.float64]]:
+    """Say how far the part is from good ones, place by place, by sensor."""
+    if usual is None:
+        return {}
+    told = {name: usual.apart(name, scene[name]) for name in present_in(scene)}
+    return {name: apart for name, apart in told.items() if apart is not None}
 
 
 def _cores(
