@@ -1,16 +1,18 @@
 """Sensors that fail while a line runs: are they named, and what do the verdicts do meanwhile?
 
-    mmdefect simulate good --product panel --train 2138 --test 1 --size 96 --seed 77
-    mmdefect simulate bad --product panel --train 1 --test 60 --size 96 --seed 77
-    OMP_NUM_THREADS=1 python benchmarks/failing_sensors.py good bad --work failing
+    mmdefect simulate captures --product panel --train 288 --test 750 --size 192 --seed 6006
+    python benchmarks/fusion.py captures --work kept --product panel --first 1
+    python benchmarks/failing_sensors.py captures --work kept --product panel
 
-Both folders are of one rig. Some good captures fit, some calibrate, the others go by on the line,
-one in ten of them replaced by a defective one. Faults are planted in the registered frames of one
-sensor at a time: noise of the frame's own level and spread, one frame for ever (frozen), black,
-gain 1.2 (2 K of offset for infrared), blur of 2 px, a shift of 1 mm. Every capture's evidence under
-every fault is extracted once, so a line of hundreds costs nothing. Every line: healthy captures,
-then the fault, then healthy again. Whether a sensor is named is asked of 40 lines, by its monitor
-alone; what becomes of the verdicts, of ``--lines`` whole ones.
+The first seed's model of `fusion.py` judges; its calibration parts and some good parts of the
+other seeds calibrate. Good test captures go by on the line, one in ten of them replaced by a
+defective one. Faults are planted in the registered frames of one sensor at a time: noise of the
+frame's own level and spread, one frame for ever (frozen), black, gain 1.2 (2 K of offset for
+infrared, 0.2 % of the distance for points), blur of 2 px, a shift by the whole pixels that make
+1 mm at least. Every capture's evidence under every fault is extracted once and kept, so a line of
+hundreds costs nothing. Every line: healthy captures, then the fault, then healthy again. Whether
+a sensor is named is asked of 40 lines, by its monitor alone; what becomes of the verdicts, of
+``--lines`` whole ones.
 
 ``after``: captures from the first faulty one until the monitor names it, median and most over the
 lines. ``escapes``: defective parts that left as good while it was faulty, named or not, though the
@@ -19,109 +21,119 @@ defective after it was named, and the 95 % interval of the rate asked for. ``har
 the faulty sensor takes from the fusion without it, on the same parts, as long as it has a say.
 """
 
-import argparse
-from collections.abc import Callable
+import hashlib
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
-from evidence import Kept, extracted, fitted, kept
-from scipy import ndimage
+from faults import PLANTED, spoiled
+from fusion_scores import kept_late
 from sklearn.metrics import roc_auc_score
 
+from fusion import features, parser_of, tested
+from mmdefect.cache import SceneCache
+from mmdefect.captures import Capture
 from mmdefect.dataset import Dataset
+from mmdefect.division import divide
 from mmdefect.good_parts import alarms_interval
 from mmdefect.inspection import Inspection
 from mmdefect.judging import Judge
 from mmdefect.peaks import Peaks
+from mmdefect.progress import track
 from mmdefect.reliability import Monitor, Reliability
-from mmdefect.verdict import Calibration, conformal_threshold
+from mmdefect.signs import SIGNS, signs_of
+from mmdefect.verdict import conformal_threshold
 from mmdefect.zones import Place
 
-RATE, FIELD_MM = 0.05, 112.0
+RATE = 0.05
 HEALTHY, FAULTY, AFTER, DEFECTIVE = 30, 60, 30, 0.1
 NAMING = 40
-FAULTS = ("noise", "frozen", "black", "gain", "blur", "shift")
+FAULTS = ("frozen", *PLANTED)
 PART = Place("part", "rgb", np.ones((1, 1), bool), 0.0, 1.0)
 
-Planting = Callable[[np.ndarray, str, np.random.Generator], np.ndarray]
+
+class Seen(NamedTuple):
+    """What is said of captures: labels; evidence and scores (part, sensor); signs of sensors."""
+
+    sensors: tuple[str, ...]
+    labels: np.ndarray
+    evidence: np.ndarray
+    scores: np.ndarray
+    signs: np.ndarray
 
 
-def _noise(values: np.ndarray, name: str, rng: np.random.Generator) -> np.ndarray:
-    level, spread = np.nanmean(values), np.nanstd(values)
-    return np.where(np.isfinite(values), rng.normal(level, spread, values.shape), np.nan)
+def fitted(dataset: Dataset, asked: Any) -> Inspection:
+    """Fit the first seed's model; further good parts calibrate."""
+    train = [c for c in dataset.captures(asked.product) if c.split == "train"]
+    fit, calibrate = divide(train[:: asked.seeds], [], RATE, 0)
+    others = [c for place, c in enumerate(train) if place % asked.seeds]
+    folder = asked.work / asked.product / "seed0"
+    fusion = kept_late(folder, features(dataset, asked.product, asked.weights), 0)
+    sides = (fit, [*calibrate, *others[: asked.more]])
+    scenes = [[dataset.scene(c) for c in track(side, len(side), "reading")] for side in sides]
+    return Inspection(fusion, RATE).fit(*scenes)
 
 
-def _black(values: np.ndarray, name: str, rng: np.random.Generator) -> np.ndarray:
-    lowest = 273.15 if name == "infrared" else 450.0 if name == "points" else 0.0
-    return np.where(np.isfinite(values), lowest, np.nan)
+def looked_at(inspection: Inspection, scene: xr.Dataset, name: str = "", fault: str = "") -> Any:
+    """Evidence, score and signs of all sensors, or of one with a fault."""
+    fusion: Any = inspection.fusion
+    if not fault:
+        told = fusion.predict(scene)
+        shown = signs_of(scene, inspection.familiar_, fusion.sensors)
+        return told["evidence"].values, told["sensor_score"].values, shown
+    number = int(hashlib.sha256(scene.attrs["capture"].encode()).hexdigest()[:8], 16)
+    bad, kept = spoiled(scene, name, fault, number), fusion.detectors_
+    fusion.detectors_ = {name: kept[name].made}  # not what is kept of the healthy frame
+    try:
+        told = fusion.predict(bad)
+    finally:
+        fusion.detectors_ = kept
+    shown = signs_of(bad, inspection.familiar_, [name])[0]
+    return float(told["evidence"].item()), float(told["sensor_score"].item()), shown
 
 
-def _gain(values: np.ndarray, name: str, rng: np.random.Generator) -> np.ndarray:
-    if name == "points":
-        return values * np.array([1.0, 1.0, 1.002])[:, None, None]
-    return values + 2.0 if name == "infrared" else values * 1.2
+def seen(inspection: Inspection, dataset: Dataset, captures: list[Capture], work: Path) -> Any:
+    """Look at every capture, healthy and under every fault of every sensor; keep what is said."""
+    sensors = tuple(inspection.calibration_.sensors)
+    columns: dict[tuple[str, str], list[Any]] = {("", ""): []}
+    work.mkdir(parents=True, exist_ok=True)
+    for capture in track(captures, len(captures), "planting faults"):
+        path = work / f"{hashlib.sha256(capture.id.encode()).hexdigest()[:24]}.npz"
+        if not path.exists():
+            scene, told = dataset.scene(capture), {}
+            for name, fault in [("", ""), *((n, f) for n in sensors for f in PLANTED)]:
+                evidence, score, shown = looked_at(inspection, scene, name, fault)
+                told[f"{name}/{fault}"] = np.column_stack(
+                    [np.atleast_1d(evidence), np.atleast_1d(score), np.atleast_2d(shown)]
+                )
+            partial = path.with_suffix(".partial.npz")
+            np.savez(partial, **told)
+            partial.replace(path)
+        with np.load(path) as held:
+            for key in held.files:
+                columns.setdefault(tuple(key.split("/")), []).append(held[key])
+    labels = np.array([c.label for c in captures])
+    made = {}
+    for key, rows in columns.items():
+        table = np.array(rows)  # (part, sensor, 2 + sign)
+        names = (key[0],) if key[0] else sensors
+        made[key] = Seen(names, labels, table[..., 0], table[..., 1], table[..., 2:])
+    return made
 
 
-def _blur(values: np.ndarray, name: str, rng: np.random.Generator) -> np.ndarray:
-    known = np.isfinite(values)
-    sigma = (*[0] * (values.ndim - 2), 2, 2)
-    weight = ndimage.gaussian_filter(known.astype(float), sigma)
-    smooth = ndimage.gaussian_filter(np.where(known, values, 0.0), sigma)
-    return np.where(known, smooth / np.maximum(weight, 1e-6), np.nan)
-
-
-def _shift(values: np.ndarray, name: str, rng: np.random.Generator) -> np.ndarray:
-    pixels = values.shape[-1] / FIELD_MM
-    return ndimage.shift(values, (*[0] * (values.ndim - 1), pixels), order=1, mode="nearest")
-
-
-PLANTED: dict[str, Planting] = {
-    "noise": _noise, "black": _black, "gain": _gain, "blur": _blur, "shift": _shift,
-}  # fmt: skip
-
-
-def spoiled(scene: xr.Dataset, name: str, fault: str, number: int) -> xr.Dataset:
-    """The scene as a sensor with that fault would have seen it."""
-    told = scene.copy()
-    rng = np.random.default_rng(number)
-    values = PLANTED[fault](scene[name].values.astype(np.float64), name, rng)
-    told[name] = scene[name].copy(data=values.astype(np.float32))
-    valid = scene["valid"].copy()
-    seen = np.isfinite(values).all(axis=tuple(range(values.ndim - 2)))
-    valid.loc[{"sensor": name}] = valid.sel(sensor=name).values & seen
-    told["valid"] = valid
-    return told
-
-
-def evidence_under(
-    inspection: Inspection, dataset: Dataset, captures: list, work: Path, name: str, fault: str
-) -> Kept:
-    """Evidence of captures when one sensor has a fault: only that sensor is looked at again."""
-    fusion = inspection.fusion
-    others = fusion.detectors_
-
-    def make() -> Kept:
-        fusion.detectors_ = {name: others[name]}
-        try:
-            scenes = (
-                spoiled(scene, name, fault, number)
-                for number, scene in enumerate(dataset.scenes(captures))
-            )
-            return extracted(fusion, scenes)._replace(sensors=(name,))
-        finally:
-            fusion.detectors_ = others
-
-    return kept(work / f"{name}-{fault}-{len(captures)}.npz", make)
-
-
-def prediction(sensors: tuple[str, ...], evidence: np.ndarray, scores: np.ndarray) -> xr.Dataset:
+def prediction(
+    sensors: tuple[str, ...], evidence: np.ndarray, scores: np.ndarray, signs: np.ndarray
+) -> xr.Dataset:
     """What the judge needs of a capture; maps are not looked at where no zone is."""
     maps = np.zeros((len(sensors), 1, 1))
     return xr.Dataset(
         {
             "evidence": ("sensor", evidence),
             "sensor_score": ("sensor", scores),
+            "signs": (("sensor", "sign"), signs),
             "evidence_map": (("sensor", "y", "x"), maps),
             "sensor_map": (("sensor", "y", "x"), maps),
             "anomaly_map": (("y", "x"), maps[0]),
@@ -139,15 +151,18 @@ class Line:
         rng = np.random.default_rng(seed)
         length = HEALTHY + FAULTY + AFTER
         good, bad = (np.flatnonzero(labels == label) for label in ("good", "defect"))
-        order = np.concatenate([rng.permutation(good) for _ in range(-(-length // len(good)) + 1)])
-        self.parts = order[:length].copy()
+        turns = [rng.permutation(good) for _ in range(-(-length // len(good)) + 1)]
+        for before, after in pairwise(turns):
+            if before[-1] == after[0]:  # the same capture twice running would be a frozen frame
+                after[:] = np.roll(after, 1)
+        self.parts = np.concatenate(turns)[:length]
         self.bad = rng.random(length) < DEFECTIVE
         self.parts[self.bad] = rng.choice(bad, self.bad.sum())
         self.faulty = np.zeros(length, bool)
         self.faulty[HEALTHY : HEALTHY + FAULTY] = True
 
 
-def run(judge: Judge, line: Line, healthy: Kept, faulty: Kept | None, name: str, seed: int) -> dict:
+def run(judge: Judge, line: Line, healthy: Seen, faulty: Seen | None, name: str, seed: int) -> dict:
     """Let a line go by; ``faulty`` None is a frozen frame."""
     watch = Reliability(judge, seed=seed)
     column = healthy.sensors.index(name)
@@ -155,12 +170,14 @@ def run(judge: Judge, line: Line, healthy: Kept, faulty: Kept | None, name: str,
     told: dict = {"verdict": [], "fault": [], "others": [], "alone": []}
     stuck = line.parts[HEALTHY]
     for part, is_faulty in zip(line.parts, line.faulty, strict=True):
-        evidence, scores = healthy.evidence[part].copy(), healthy.scores[part].copy()
+        shown = [rows[part].copy() for rows in healthy[2:]]
         if is_faulty:
             source, row = (healthy, stuck) if faulty is None else (faulty, part)
             at = column if faulty is None else 0
-            evidence[column], scores[column] = source.evidence[row, at], source.scores[row, at]
-        judged = watch.judged(prediction(healthy.sensors, evidence, scores), [PART])
+            for own, rows in zip(shown, source[2:], strict=True):
+                own[column] = rows[row, at]
+        evidence = shown[0]
+        judged = watch.judged(prediction(healthy.sensors, *shown), [PART])
         alone = np.delete(evidence, column)
         good = judge.calibration.fused(rest)
         p_value = (1 + (good >= np.sqrt((alone**2).sum())).sum()) / (len(good) + 1)
@@ -193,21 +210,25 @@ def measured(line: Line, told: dict) -> dict:
     }
 
 
-def named_after(judge: Judge, healthy: Kept, faulty: Kept | None, name: str, seed: int):
-    """Captures until the sensor is named, by its monitor alone: cheap, so for many lines."""
+def named_after(
+    judge: Judge, healthy: Seen, faulty: Seen | None, name: str, seed: int
+) -> tuple[int | None, str]:
+    """Captures until the sensor is named, and as what, by its monitor alone: for many lines."""
     line, column = Line(healthy.labels, seed), healthy.sensors.index(name)
-    monitor = Monitor(judge.calibration.of_sensor(name).tolist(), 10_000, seed)
+    held = judge.calibration
+    monitor = Monitor(held.of_sensor(name).tolist(), 10_000, seed, held.signs_of_sensor(name))
     for number, part in enumerate(line.parts[: HEALTHY + FAULTY]):
-        score = healthy.scores[part, column]
+        source, row, at = healthy, part, column
         if line.faulty[number]:
-            stuck = healthy.scores[line.parts[HEALTHY], column]
-            score = stuck if faulty is None else faulty.scores[part, 0]
-        if monitor.see(score) and line.faulty[number]:
-            return number - HEALTHY + 1
-    return None
+            stuck = (healthy, line.parts[HEALTHY], column)
+            source, row, at = stuck if faulty is None else (faulty, part, 0)
+        fault = monitor.see(source.scores[row, at], source.signs[row, at])
+        if fault and line.faulty[number]:
+            return number - HEALTHY + 1, fault
+    return None, ""
 
 
-def harm(healthy: Kept, faulty: Kept | None, name: str) -> float:
+def harm(healthy: Seen, faulty: Seen | None, name: str) -> float:
     """AUROC that the faulty sensor takes from the fusion without it, over all parts."""
     column = healthy.sensors.index(name)
     evidence = healthy.evidence.copy()
@@ -218,17 +239,18 @@ def harm(healthy: Kept, faulty: Kept | None, name: str) -> float:
     return float(areas[1] - areas[0])
 
 
-def report(judge: Judge, healthy: Kept, under: dict, lines: int) -> None:
+def report(judge: Judge, healthy: Seen, under: dict, lines: int, product: str) -> None:
     """Print one row per sensor and fault."""
     parts = len(judge.calibration.evidence)
-    print("| sensor | fault | named | after (median, most) | escapes | alarms (interval) | harm "
-          "| recovered after | other sensors blamed |")  # fmt: skip
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| product | sensor | fault | named | as | after (median, most) | escapes "
+          "| alarms (interval) | harm | recovered after | others blamed |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     for (name, fault), faulty in under.items():
         passing = [(seed, Line(healthy.labels, seed)) for seed in range(lines)]
         rows = [measured(x, run(judge, x, healthy, faulty, name, seed)) for seed, x in passing]
         tried = [named_after(judge, healthy, faulty, name, seed) for seed in range(NAMING)]
-        named = [count for count in tried if count is not None]
+        named = [count for count, _ in tried if count is not None]
+        told = ", ".join(word for word, _ in Counter(w for _, w in tried if w).most_common())
         when = f"{np.median(named):.0f}, {max(named)}" if named else "–"
         total = sum(row["good"] for row in rows)
         spread = [alarms_interval(parts, row["good"], RATE) for row in rows if row["good"]]
@@ -236,16 +258,15 @@ def report(judge: Judge, healthy: Kept, under: dict, lines: int) -> None:
         alarms = f"{sum(r['alarms'] for r in rows)}/{total} ({low} to {high})" if total else "–"
         back = [row["recovered"] for row in rows if row["named"] and row["recovered"] is not None]
         print(
-            f"| {name} | {fault} | {len(named)}/{NAMING} | {when} | "
+            f"| {product} | {name} | {fault} | {len(named)}/{NAMING} | {told or '–'} | {when} | "
             f"{sum(row['escapes'] for row in rows)} | {alarms} | "
-            f"{harm(healthy, faulty, name):+.3f} | "
-            f"{f'{np.median(back):.0f}' if back else '–'} | "
+            f"{harm(healthy, faulty, name):+.3f} | {f'{np.median(back):.0f}' if back else '–'} | "
             f"{sum(row['blamed'] for row in rows)}/{lines} |",
             flush=True,
         )
 
 
-def defective_run(judge: Judge, healthy: Kept, seed: int, length: int = 30) -> tuple[int, ...]:
+def defective_run(judge: Judge, healthy: Seen, seed: int, length: int = 30) -> tuple[int, ...]:
     """A run of defective parts among good ones.
 
     Gives how many were passed as good that are condemned unwatched; whether a sensor was blamed
@@ -257,16 +278,16 @@ def defective_run(judge: Judge, healthy: Kept, seed: int, length: int = 30) -> t
     after = np.resize(after, length)
     watch, passed, blamed = Reliability(judge, seed=seed), 0, False
     for part in (*before, *rng.choice(bad, length), *after):
-        seen = prediction(healthy.sensors, healthy.evidence[part], healthy.scores[part])
-        judged = watch.judged(seen, [PART])
+        shown = prediction(healthy.sensors, *(rows[part] for rows in healthy[2:]))
+        judged = watch.judged(shown, [PART])
         if healthy.labels[part] == "defect":
-            unwatched = judge.judged(seen, [PART]).attrs["verdict"]
+            unwatched = judge.judged(shown, [PART]).attrs["verdict"]
             passed += unwatched == "defect" and judged.attrs["verdict"] == "good"
             blamed |= bool(judged.attrs["faults"])
     return passed, int(blamed), int(bool(judged.attrs["faults"]))
 
 
-def alarms_without(judge: Judge, healthy: Kept) -> None:
+def alarms_without(judge: Judge, healthy: Seen) -> None:
     """Good parts of the line, each once, that are called defective without one sensor."""
     good, calibration = healthy.evidence[healthy.labels == "good"], judge.calibration
     low, high = alarms_interval(len(calibration.evidence), len(good), RATE)
@@ -278,68 +299,26 @@ def alarms_without(judge: Judge, healthy: Kept) -> None:
         print(f"| {name} | {called}/{len(good)} ({low} to {high}) |")
 
 
-def duplicated(calibration: Calibration, healthy: Kept) -> None:
-    """AUROC when one sensor is there twice."""
-    bad = healthy.labels == "defect"
-    base = roc_auc_score(bad, np.sqrt((healthy.evidence**2).sum(1)))
-    for column, name in enumerate(healthy.sensors):
-        twice = np.c_[healthy.evidence, healthy.evidence[:, column]]
-        area = roc_auc_score(bad, np.sqrt((twice**2).sum(1)))
-        print(f"| {name} | {base:.4f} | {area:.4f} | {area - base:+.4f} |")
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("good", type=Path)
-    parser.add_argument("bad", type=Path)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--fit", type=int, default=40)
-    parser.add_argument("--calibrate", type=int, default=59)
-    parser.add_argument("--line", type=int, default=40, help="good captures that go by")
-    parser.add_argument("--defective", type=int, default=18, help="defective ones, evenly chosen")
-    parser.add_argument("--faults", default=",".join(FAULTS))
-    parser.add_argument("--sensors", default="", help="those that fail in turn; all when empty")
+    """Plant, let lines go by, print."""
+    parser = parser_of(__doc__ or "")
+    parser.set_defaults(good=30, defective=12)
+    parser.add_argument("--more", type=int, default=36, help="good parts that calibrate as well")
     parser.add_argument("--lines", type=int, default=1)
     asked = parser.parse_args()
-    asked.work.mkdir(parents=True, exist_ok=True)
-    sets = [Dataset(folder / "card.toml", folder) for folder in (asked.good, asked.bad)]
-    good = sets[0].captures(sets[0].categories[0], "train")
-    bad = [c for c in sets[1].captures(sets[1].categories[0], "test") if c.label == "defect"]
-    bad = bad[:: -(-len(bad) // asked.defective)]
-    end = asked.fit + asked.calibrate
-    model = asked.work / f"model-{asked.fit}-{asked.calibrate}"
-    fitted(sets[0], good[: asked.fit], good[asked.fit : end], model)
-    inspection = Inspection.load(model)
-    sides = list(zip(sets, (good[end : end + asked.line], bad), ("good", "bad"), strict=True))
-
-    def both(name: str, fault: str) -> Kept:
-        told = []
-        for dataset, captures, side in sides:
-            work = asked.work / side
-            work.mkdir(exist_ok=True)
-            if fault:
-                told.append(evidence_under(inspection, dataset, captures, work, name, fault))
-            else:
-                scenes = dataset.scenes(captures)
-                path = work / f"healthy-{len(captures)}.npz"
-                told.append(kept(path, lambda s=scenes: extracted(inspection.fusion, s)))
-        rows = (np.concatenate(pair) for pair in list(zip(*told, strict=True))[1:])
-        return Kept(told[0].sensors, *rows)
-
-    healthy = both("", "")
-    under = {
-        (name, fault): None if fault == "frozen" else both(name, fault)
-        for name in (asked.sensors.split(",") if asked.sensors else healthy.sensors)
-        for fault in asked.faults.split(",")
-    }
+    cache = SceneCache(asked.work / "scenes", 16 << 30)
+    dataset = Dataset(asked.card or asked.folder / "card.toml", asked.folder, cache=cache)
+    inspection = fitted(dataset, asked)
+    captures = tested(dataset, asked.product, asked.good, asked.defective)
+    told = seen(inspection, dataset, captures, asked.work / asked.product / "faults")
+    healthy = told[("", "")]
+    under = {(n, f): told.get((n, f)) for n in healthy.sensors for f in FAULTS}
     judge = Judge(inspection.calibration_, Peaks(), RATE)
-    print(f"{asked.fit} fit, {asked.calibrate} calibrate, line of {asked.line} good and {len(bad)} "
-          f"defective parts, {asked.lines} lines each")  # fmt: skip
-    report(judge, healthy, under, asked.lines)
+    counted = f"{asked.good} good and {asked.defective} defective parts, {len(SIGNS)} signs"
+    print(f"{asked.product}: {len(judge.calibration.evidence)} calibrate, line of {counted}")
+    report(judge, healthy, under, asked.lines, asked.product)
     print("\n| taken out | alarms on good parts |\n|---|---|")
     alarms_without(judge, healthy)
-    print("\n| sensor there twice | AUROC | with the copy | difference |\n|---|---|---|---|")
-    duplicated(inspection.calibration_, healthy)
     runs = [defective_run(judge, healthy, seed) for seed in range(asked.lines)]
     passed, blamed, still = (sum(column) for column in zip(*runs, strict=True))
     print(

@@ -7,6 +7,7 @@ from mmdefect.contracts import Fusion, Scenes
 from mmdefect.familiar import Familiar
 from mmdefect.peaks import Peaks
 from mmdefect.progress import track
+from mmdefect.signs import signs_of
 from mmdefect.verdict import Calibration
 from mmdefect.zones import Zones
 
@@ -39,16 +40,17 @@ def calibrated(
     Familiar
         Both with these parts.
     """
-    evidence, scores, levels, pixels, strange = [], [], [], [], []
+    evidence, scores, levels, pixels, strange, signs = [], [], [], [], [], []
     for scene in track(scenes, len(scenes), "calibrating on good parts"):
         prediction = fusion.predict(scene)
         evidence.append(prediction["evidence"].values)
         scores.append(prediction["sensor_score"].values)
         pixels.append(usual_pixel(prediction))
+        signs.append(signs_of(scene, familiar, calibration.sensors))
         strange.append(max(familiar.of(scene).values(), default=np.nan))
         levels.append(peaks.measure(prediction, zones.places(scene), calibration.combine))
     peaks.add(levels)
-    return calibration.joined(evidence, scores, pixels), familiar.joined(strange)
+    return calibration.joined(evidence, scores, pixels, signs), familiar.joined(strange)
 
 
 def usual_pixel(prediction: xr.Dataset) -> float:

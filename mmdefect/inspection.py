@@ -24,6 +24,7 @@ from mmdefect.records import rows_of
 from mmdefect.referral import Referral
 from mmdefect.regions import Region, surface_area
 from mmdefect.reliability import Reliability
+from mmdefect.signs import with_signs
 from mmdefect.verdict import Calibration
 from mmdefect.weighing import weighed
 from mmdefect.zones import Zones
@@ -98,8 +99,7 @@ class Inspection:
         calibration : Scenes
             Other good parts.
         defective : Scenes, optional
-            Labelled defective parts, by which a fusion may weigh its sensors; none of them may be
-            tested later.
+            Labelled defective parts that weigh the sensors; none of them may be tested later.
 
         Returns
         -------
@@ -130,17 +130,15 @@ class Inspection:
         ----------
         scene : Dataset
         reliability : Reliability, optional
-            Of this inspection; watches the sensors of scenes that come in their order, and has a
-            say in the verdict.
+            Of this inspection, for scenes in their order; has a say in the verdict.
 
         Returns
         -------
         Dataset
-            The fusion's prediction with ``p_value``, ``sensor_p_value`` and the attrs
-            ``verdict`` and, where there is one, ``threshold``. With zones judged apart also
-            ``zone_level``, ``zone_p_value`` and ``zone_verdict`` (zone); ``image_score`` and
-            ``threshold`` are then those of the rest of the part, and ``p_value`` is the smallest
-            of all places' p-values, each divided by its share: p ≤ α still means ``defect``.
+            The fusion's with ``p_value``, ``sensor_p_value``, attrs ``verdict`` and, where there is
+            one, ``threshold``; with zones judged apart also ``zone_level``, ``zone_p_value`` and
+            ``zone_verdict`` (zone). ``image_score`` and ``threshold`` are then the rest's, and
+            ``p_value`` is the smallest of all places', each divided by its share.
 
         Raises
         ------
@@ -150,8 +148,10 @@ class Inspection:
             When the scene has not the sensors or the size that were learnt.
         """
         self._check(scene)
-        judge = reliability or self._judge
-        judged = judge.judged(self.fusion.predict(scene), self.zones.places(scene))
+        said, judge = self.fusion.predict(scene), reliability or self._judge
+        if reliability is not None:
+            said = with_signs(said, scene, self.familiar_)
+        judged = judge.judged(said, self.zones.places(scene))
         return three_way(judged, self.familiar_.why_not(scene), self.refer)
 
     def reliability(self, run_length: float = 10_000, seed: int = 0) -> Reliability:
@@ -211,8 +211,8 @@ class Inspection:
         Returns
         -------
         list of dict
-            One per capture and sensor, the last of each capture ``fused``, as ``capture``,
-            ``kind``, ``label``, ``sensor``, ``score``, ``evidence``, ``p_value``, ``verdict``.
+            One per capture and sensor, the last ``fused``, with ``capture``, ``kind``, ``label``,
+            ``sensor``, ``score``, ``evidence``, ``p_value``, ``verdict``; for ``pandas.DataFrame``.
         """
         return [row for scene in scenes for row in rows_of(scene, self.predict(scene))]
 

@@ -71,12 +71,15 @@ def _sensor(prediction: xr.Dataset, name: str) -> Row:
             ("p_value", "sensor_p_value"),
         )
     }
-    return {
+    told: Row = {
         "present": bool(np.isfinite(own["score"])),
         **{key: plain(value) for key, value in own.items()},
         "verdict": str(prediction["sensor_verdict"].sel(sensor=name).item()),
         "seconds": float(prediction["seconds"].sel(sensor=name).item()),
     }
+    if "signs" in prediction:
+        told["signs"] = [plain(value) for value in prediction["signs"].sel(sensor=name).values]
+    return told
 
 
 def region_rows(regions: Sequence[Region]) -> list[Row]:

@@ -7,6 +7,8 @@
 * The bets are a Shiryaev–Roberts e-detector [2]_: as long as nothing changes, it fires once in
   ``run_length`` captures on average at most. It allows that a tenth of the parts are defective
   and look so to this sensor; those are not its fault.
+* The same bets are made on the signs of its own state (`mmdefect.signs`): a camera that reads 2 K
+  too much, or was pushed aside, may score as it always did. All bets of a sensor have one stake.
 * Naming a sensor never makes a part good. A part that the others alone would pass, but not with
   it, is referred; so is one that is passed, but would not be without one of its sensors.
 
@@ -23,8 +25,10 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike, NDArray
 
 from mmdefect.judging import Judge
+from mmdefect.signs import SIGNS
 from mmdefect.zones import Place
 
 DEFECTIVE = 0.1
@@ -38,24 +42,39 @@ class Bet(NamedTuple):
 
     Attributes
     ----------
-    side : str
-        ``strange`` where it bets on low p-values, ``blind`` on high ones.
+    fault : str
+        What is wrong when it wins.
+    high : bool
+        Whether it bets on high values, low p-values.
     power : float
         Of ``(power + 1) · x^power``, x the p-value or what it lacks of 1.
+    forgiving : bool
+        Whether it is to win nothing on average while a tenth of the parts are defective.
     """
 
-    side: str
+    fault: str
+    high: bool
     power: float
+    forgiving: bool = True
 
     def pays(self, p_value: float) -> float:
         """Give the factor by which the stake grows; on good and some defective parts 1 at most."""
-        at = p_value if self.side == "blind" else 1 - p_value
-        pay = (self.power + 1) * at**self.power
-        # defective parts can only help a bet on low p-values, by its highest payment at most
-        return float(pay / (1 + DEFECTIVE * self.power) if self.side == "strange" else pay)
+        pay = (self.power + 1) * (1 - p_value if self.high else p_value) ** self.power
+        # defective parts can only help a bet by its highest payment
+        return float(pay / (1 + DEFECTIVE * self.power) if self.forgiving else pay)
 
 
-BETS = tuple(Bet(side, power) for side in ("strange", "blind") for power in (1.0, 3.0, 9.0))
+_POWERS = (1.0, 3.0, 9.0)
+BETS = (
+    *(Bet("strange", True, power) for power in _POWERS),
+    # a defective part does not score less than a good one
+    *(Bet("blind", False, power, forgiving=False) for power in _POWERS),
+)
+_SHOWN = {"level": "level", "across": "moved", "down": "moved"}
+SIGN_BETS = tuple(
+    tuple(Bet(_SHOWN[sign], high, power) for high in (True, False) for power in _POWERS)
+    for sign in SIGNS
+)
 
 
 class Monitor:
@@ -69,39 +88,52 @@ class Monitor:
         Captures between two false alarms, on average at least.
     seed : int
         Breaks ties between ranks.
+    signs : array (part, sign), optional
+        Signs of the sensor's state on such parts; without them only scores are bet on.
 
     Attributes
     ----------
     fault : str
         Empty, or what is wrong: ``strange`` (scores are higher than they were), ``blind`` (they
-        are lower and vary less), ``frozen`` (it gave the same score twice running).
+        are lower and vary less), ``frozen`` (it gave the same score twice running), ``level``
+        (it reads more or less than it did), ``moved`` (its picture lies elsewhere).
     stakes : float array (bet,)
         What the bets have won; fires when their mean reaches ``run_length``.
     """
 
-    def __init__(self, scores: Sequence[float], run_length: float, seed: int = 0) -> None:
-        self.known = sorted(float(score) for score in scores if np.isfinite(score))
+    def __init__(
+        self,
+        scores: Sequence[float],
+        run_length: float,
+        seed: int = 0,
+        signs: ArrayLike = (),
+    ) -> None:
+        shown = np.asarray(signs, dtype=np.float64)
+        columns = [np.asarray(scores), *(shown.T if shown.ndim == 2 else ())]
+        self.known = [sorted(column[np.isfinite(column)].tolist()) for column in columns]
+        self.fresh: list[list[float]] = [[] for _ in columns]
         self.run_length = run_length
         self.rng = np.random.default_rng(seed)
-        self.stakes = np.zeros(len(BETS))
+        self.stakes = np.zeros(len(self._bets))
         self.fault = ""
         self.winner = 0
         self.cleared = 0.0
         self.last = float("nan")
-        self.fresh: list[float] = []
 
     @property
     def level(self) -> float:
         """How near it is to firing: 0 nothing won, 1 fired."""
         return min(1.0, float(self.stakes.mean()) / self.run_length)
 
-    def see(self, score: float) -> str:
+    def see(self, score: float, signs: Sequence[float] = ()) -> str:
         """Take the next capture's score in.
 
         Parameters
         ----------
         score : float
             NaN where the sensor was absent: nothing follows from that.
+        signs : sequence of float
+            In the order of `mmdefect.signs.SIGNS`; from NaN nothing follows either.
 
         Returns
         -------
@@ -111,42 +143,58 @@ class Monitor:
         if not np.isfinite(score):
             return self.fault
         same, self.last = score == self.last, score
-        pays = np.array([bet.pays(self._rank(score)) for bet in BETS])
+        values = [score, *signs, *[float("nan")] * len(SIGNS)][: len(self.known)]
+        pays = self._pays(values)
         if self.fault:
             self._clear(same, pays)
         elif same:
             self.fault, self.cleared = "frozen", 0.0
         else:
-            self.stakes = (self.stakes + 1) * pays
-            self._keep(score)
+            self.stakes = np.where(np.isnan(pays), self.stakes, (self.stakes + 1) * pays)
+            self._keep(values)
             if self.stakes.mean() >= self.run_length:
                 self.winner, self.cleared = int(self.stakes.argmax()), 0.0
-                self.fault = BETS[self.winner].side
+                self.fault = self._bets[self.winner].fault
         return self.fault
 
-    def _rank(self, score: float) -> float:
-        """Rank a score among all that are known, ties broken by chance: a p-value."""
-        below, upto = bisect_left(self.known, score), bisect_right(self.known, score)
-        higher, ties = len(self.known) - upto, upto - below + 1
-        return float((higher + self.rng.random() * ties) / (len(self.known) + 1))
+    @property
+    def _bets(self) -> list[Bet]:
+        """All bets, those on scores first."""
+        return [bet for bets in (BETS, *SIGN_BETS)[: len(self.known)] for bet in bets]
 
-    def _keep(self, score: float) -> None:
-        """Let a score join those that later ones are ranked among."""
-        insort(self.known, score)
-        self.fresh.append(score)
-        if len(self.fresh) > _MOST_KEPT:
-            del self.known[bisect_left(self.known, self.fresh.pop(0))]
+    def _pays(self, values: Sequence[float]) -> NDArray[np.float64]:
+        """Give what every bet pays; NaN where its value is not known."""
+        pays: list[float] = []
+        for known, value, bets in zip(self.known, values, (BETS, *SIGN_BETS), strict=False):
+            rank = self._rank(known, value) if np.isfinite(value) else float("nan")
+            pays += [bet.pays(rank) for bet in bets]
+        return np.array(pays)
 
-    def _clear(self, same: bool, pays: np.ndarray) -> None:
+    def _rank(self, known: list[float], value: float) -> float:
+        """Rank a value among all that are known, ties broken by chance: a p-value."""
+        below, upto = bisect_left(known, value), bisect_right(known, value)
+        higher, ties = len(known) - upto, upto - below + 1
+        return float((higher + self.rng.random() * ties) / (len(known) + 1))
+
+    def _keep(self, values: Sequence[float]) -> None:
+        """Let values join those that later ones are ranked among."""
+        for known, fresh, value in zip(self.known, self.fresh, values, strict=True):
+            if np.isfinite(value):
+                insort(known, value)
+                fresh.append(value)
+            if len(fresh) > _MOST_KEPT:
+                del known[bisect_left(known, fresh.pop(0))]
+
+    def _clear(self, same: bool, pays: NDArray[np.float64]) -> None:
         """Ask whether the sensor is as before: the bet that won now has to lose."""
         most = 1 / _LEAST_CLEARING
         if self.fault == "frozen":
             self.cleared = 0.0 if same else self.cleared + most
-        else:
+        elif np.isfinite(pays[self.winner]):
             lost = -np.log(max(pays[self.winner], 1e-9)) / _RECOVERED
             self.cleared = max(0.0, self.cleared + float(np.clip(lost, -most, most)))
         if self.cleared >= 1 - 1e-9:
-            self.fault, self.stakes = "", np.zeros(len(BETS))
+            self.fault, self.stakes = "", np.zeros(len(self.stakes))
 
     def state(self) -> dict[str, Any]:
         """Give all it knows, for JSON."""
@@ -165,8 +213,10 @@ class Monitor:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Make the monitor that gave this state."""
-        monitor = cls(state["known"], state["run_length"])
-        monitor.fresh, monitor.stakes = list(state["fresh"]), np.array(state["stakes"])
+        monitor = cls((), state["run_length"])
+        monitor.known = [list(values) for values in state["known"]]
+        monitor.fresh = [list(values) for values in state["fresh"]]
+        monitor.stakes = np.array(state["stakes"])
         monitor.fault, monitor.winner = state["fault"], state["winner"]
         monitor.cleared = state["cleared"]
         monitor.last = float("nan") if state["last"] is None else state["last"]
@@ -189,7 +239,12 @@ class Reliability:
         self.judge = judge
         calibration = judge.calibration
         self.monitors = {
-            name: Monitor(calibration.of_sensor(name).tolist(), run_length, seed + number)
+            name: Monitor(
+                calibration.of_sensor(name).tolist(),
+                run_length,
+                seed + number,
+                calibration.signs_of_sensor(name),
+            )
             for number, name in enumerate(calibration.sensors)
         }
 
@@ -199,7 +254,7 @@ class Reliability:
         Parameters
         ----------
         prediction : Dataset
-            Of the fusion.
+            Of the fusion; with the ``signs`` of its sensors where those are watched too.
         places : sequence of Place
 
         Returns
@@ -209,8 +264,13 @@ class Reliability:
             the p-value, the score and the verdict are those of the others; ``refer`` where the
             verdict hangs on one sensor that may not be trusted, or on the lack of it.
         """
-        scores = prediction["sensor_score"]
-        self.pass_by({name: float(scores.sel(sensor=name).item()) for name in self.monitors})
+        scores, signs = prediction["sensor_score"], prediction.get("signs")
+        self.pass_by(
+            {name: float(scores.sel(sensor=name).item()) for name in self.monitors},
+            {}
+            if signs is None
+            else {n: signs.sel(sensor=n).values.tolist() for n in self.monitors},
+        )
         faults = {name: monitor.fault for name, monitor in self.monitors.items() if monitor.fault}
         whole = self.judge.judged(prediction, places)
         judged = self.judge.judged(_without(self, prediction, faults), places) if faults else whole
@@ -236,17 +296,23 @@ class Reliability:
         """Give what all monitors know, for JSON."""
         return {name: monitor.state() for name, monitor in self.monitors.items()}
 
-    def pass_by(self, scores: Mapping[str, float | None]) -> None:
+    def pass_by(
+        self,
+        scores: Mapping[str, float | None],
+        signs: Mapping[str, Sequence[float | None]] | None = None,
+    ) -> None:
         """Go on as if a capture had been judged that was: after a restart, from its record.
 
         Parameters
         ----------
         scores : mapping of str to float or None
             Every sensor's score; None where it was absent.
+        signs : mapping of str to sequence of float or None, optional
+            Every sensor's signs, as far as they are known.
         """
         for name, monitor in self.monitors.items():
-            score = scores.get(name)
-            monitor.see(float("nan") if score is None else score)
+            shown = (signs or {}).get(name, ())
+            monitor.see(_number(scores.get(name)), [_number(value) for value in shown])
 
     def resume(self, state: Mapping[str, Any]) -> None:
         """Go on where another left off.
@@ -257,6 +323,10 @@ class Reliability:
             As `state` gave it, of the same sensors.
         """
         self.monitors = {name: Monitor.from_state(state[name]) for name in self.monitors}
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
 
 
 def _without(

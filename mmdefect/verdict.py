@@ -107,6 +107,8 @@ class Calibration:
         The fusion's rule, (sensor, …) to (…).
     pixels : float array (part,), optional
         The median of each part's fused map; empty where a model of old does not know.
+    signs : float array (part, sensor, sign), optional
+        Of each part's frames (`mmdefect.signs`); of no sign where a model of old does not know.
     """
 
     sensors: tuple[str, ...]
@@ -114,6 +116,7 @@ class Calibration:
     scores: np.ndarray
     combine: Combine
     pixels: np.ndarray = field(default_factory=lambda: np.empty(0))
+    signs: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0)))
     _fused: dict[tuple[str, ...], np.ndarray] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
@@ -127,6 +130,7 @@ class Calibration:
         evidence: Sequence[np.ndarray],
         scores: Sequence[np.ndarray],
         pixels: Sequence[float] = (),
+        signs: Sequence[np.ndarray] = (),
     ) -> Self:
         """Give the calibration with further good parts.
 
@@ -136,6 +140,8 @@ class Calibration:
             One each per part.
         pixels : sequence of float
             The median of each part's fused map.
+        signs : sequence of float array (sensor, sign)
+            Of each part's frames.
 
         Returns
         -------
@@ -147,7 +153,9 @@ class Calibration:
             np.concatenate(pair) for pair in zip((self.evidence, self.scores), more, strict=True)
         ]
         together = np.concatenate([self.pixels, np.array(pixels, dtype=np.float64)])
-        return type(self)(self.sensors, held[0], held[1], self.combine, together)
+        shown = [rows for rows in (self.signs, np.array(signs, dtype=np.float64)) if rows.size]
+        known = np.concatenate(shown) if shown else self.signs
+        return type(self)(self.sensors, held[0], held[1], self.combine, together, known)
 
     def fused(self, sensors: Sequence[str]) -> np.ndarray:
         """Combine a subset of the sensors for every calibration part that had all of them.
@@ -204,6 +212,19 @@ class Calibration:
         """
         column = self.scores[:, self.sensors.index(sensor)]
         known: np.ndarray = column[np.isfinite(column)]
+        return known
+
+    def signs_of_sensor(self, sensor: str) -> np.ndarray:
+        """Give one sensor's signs of the calibration parts.
+
+        Returns
+        -------
+        float array (part, sign)
+            Of no sign where none are known.
+        """
+        if self.signs.size == 0:
+            return np.empty((0, 0))
+        known: np.ndarray = self.signs[:, self.sensors.index(sensor)]
         return known
 
     def judge(self, prediction: xr.Dataset, false_alarm: float) -> xr.Dataset:

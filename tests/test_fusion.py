@@ -14,7 +14,7 @@ from scipy.stats import genpareto, norm
 
 from mmdefect.errors import MmdefectError, NotFittedError, SceneError, UnknownNameError
 from mmdefect.fusion import _held_out
-from mmdefect.fusion._rules import RULES, correlation_of, deviates
+from mmdefect.fusion._rules import RULES, correlation_of, deviates, labelled
 from mmdefect.fusion._scales import Scale
 from mmdefect.fusion.late import Late
 from mmdefect.scene import new_scene
@@ -163,7 +163,7 @@ def test_a_second_sensor_that_always_says_the_same_adds_nothing_to_stouffer():
     good = rng.exponential(size=4000)
     alone = np.stack([good, good], axis=1)
     found = correlation_of(alone)
-    assert found[0, 1] == pytest.approx(4000 / 4010)
+    assert found[0, 1] == pytest.approx(1)
     assert np.linalg.eigvalsh(found).min() >= -1e-12
     independent = correlation_of(rng.exponential(size=(4000, 3)))
     assert abs(independent - np.eye(3)).max() < 0.06
@@ -172,6 +172,32 @@ def test_a_second_sensor_that_always_says_the_same_adds_nothing_to_stouffer():
     twin = xr.DataArray(found, labels, ("sensor", "other"))
     told = RULES["stouffer"](xr.DataArray([4.0, 4.0], {"sensor": ["a", "b"]}, "sensor"), twin)
     assert told == pytest.approx(norm.isf(np.exp(-4.0)), rel=1e-3)
+
+
+@pytest.mark.parametrize("rule", ["norm", "stouffer"])
+def test_a_sensor_that_is_there_twice_counts_once(rule):
+    rng = np.random.default_rng(4)
+    good, seen = rng.exponential(size=(40, 3)), rng.exponential(size=(20, 3)) + 2
+    names = ["a", "b", "c", "copy"]
+    twice = labelled(correlation_of(good[:, [0, 1, 2, 0]]), names)
+    once = labelled(correlation_of(good), names[:3])
+    alone = RULES[rule](xr.DataArray(seen.T, {"sensor": names[:3]}, ("sensor", "part")), once)
+    rows = xr.DataArray(seen[:, [0, 1, 2, 0]].T, {"sensor": names}, ("sensor", "part"))
+    tolerance = 1e-6 if rule == "norm" else 0.35
+    np.testing.assert_allclose(RULES[rule](rows, twice), alone, rtol=tolerance)
+    # where the copy is blind its twin has the whole voice again
+    rows[3] = NAN
+    np.testing.assert_allclose(RULES[rule](rows, twice), alone, rtol=1e-6)
+
+
+def test_sensors_that_only_resemble_each_other_keep_their_voices():
+    rng = np.random.default_rng(5)
+    shared = rng.normal(size=(4000, 1))
+    good = -norm.logsf(0.8 * shared + 0.6 * rng.normal(size=(4000, 2)))
+    found = labelled(correlation_of(good), ["a", "b"])
+    assert 0.55 < found[0, 1] < 0.75
+    told = RULES["norm"](xr.DataArray([3.0, 4.0], {"sensor": ["a", "b"]}, "sensor"), found)
+    assert float(told) == 5.0
 
 
 def test_an_unknown_rule_is_told_what_there_is():

@@ -8,7 +8,7 @@ import xarray as xr
 
 from mmdefect.judging import Judge
 from mmdefect.peaks import Peaks
-from mmdefect.reliability import BETS, DEFECTIVE, Monitor, Reliability
+from mmdefect.reliability import BETS, DEFECTIVE, SIGN_BETS, Monitor, Reliability
 from mmdefect.verdict import Calibration
 from mmdefect.zones import Place
 
@@ -30,12 +30,12 @@ def fired(monitor: Monitor, scores: np.ndarray) -> int | None:
     return None
 
 
-@pytest.mark.parametrize("bet", BETS)
+@pytest.mark.parametrize("bet", [*BETS, *SIGN_BETS[0]])
 def test_no_bet_pays_on_average_while_nothing_changes(bet):
     mean = np.mean([bet.pays(p) for p in (np.arange(2000) + 0.5) / 2000])
-    worst = max(bet.pays(1e-9), bet.pays(1 - 1e-9) if bet.side == "blind" else 0.0)
+    worst = max(bet.pays(1e-9), bet.pays(1 - 1e-9))
     assert mean <= 1 + 1e-3
-    if bet.side == "strange":
+    if bet.forgiving:
         assert (1 - DEFECTIVE) * mean + DEFECTIVE * worst <= 1 + 1e-3
 
 
@@ -175,3 +175,66 @@ def test_a_line_goes_on_after_a_restart(line):
     other.resume(json.loads(json.dumps(line.state())))
     told = [[row.attrs["faults"] for row in verdicts(one, rows[10:])] for one in (line, other)]
     assert told[0] == told[1]
+
+
+# ---------------------------------------------------------------- the sensor's own state
+
+
+@pytest.mark.parametrize(("sign", "fault"), [(0, "level"), (1, "moved"), (2, "moved")])
+def test_a_sensor_that_scores_as_before_is_named_by_its_own_state(sign, fault):
+    rng = np.random.default_rng(9)
+    late = []
+    for seed in range(10):
+        monitor = Monitor(stream(rng, 40), 10_000, seed, rng.normal(size=(40, 3)))
+        healthy = rng.normal(size=(30, 3))
+        assert not any(monitor.see(s, row) for s, row in zip(stream(rng, 30), healthy, strict=True))
+        pushed = rng.normal(size=(60, 3))
+        pushed[:, sign] -= 1.8
+        told = [monitor.see(s, row) for s, row in zip(stream(rng, 60), pushed, strict=True)]
+        late.append(next(n for n, named in enumerate(told) if named) + 1)
+        assert told[-1] == fault
+        back = rng.normal(size=(120, 3))
+        assert [monitor.see(s, row) for s, row in zip(stream(rng, 120), back, strict=True)][
+            -1
+        ] == ""
+    assert np.median(late) <= 30
+
+
+def test_signs_raise_no_more_false_alarms_than_stated():
+    rng = np.random.default_rng(10)
+    early = 0
+    for seed in range(40):
+        monitor = Monitor(stream(rng, 30), 2000, seed, rng.normal(size=(30, 3)))
+        rows = rng.normal(size=(200, 3)) + 3 * (rng.random((200, 1)) < DEFECTIVE)
+        early += any(monitor.see(s, row) for s, row in zip(stream(rng, 200), rows, strict=True))
+    assert early <= 0.1 * 40 + 3 * (40 * 0.1 * 0.9) ** 0.5
+
+
+def test_an_unknown_sign_says_nothing_and_a_model_of_old_knows_none():
+    rng = np.random.default_rng(11)
+    monitor = Monitor(stream(rng, 30), 1e4, signs=rng.normal(size=(30, 3)))
+    before = monitor.stakes.copy()
+    monitor.see(0.1, [float("nan"), 5.0])
+    assert (monitor.stakes[6:12] == before[6:12]).all()
+    assert (monitor.stakes[12:18] > before[12:18]).any()
+    assert (monitor.stakes[18:] == before[18:]).all()
+    old = Monitor(stream(rng, 30), 1e4)
+    old.see(0.1, [1e9, 1e9, 1e9])
+    assert len(old.stakes) == len(BETS)
+
+
+def test_a_line_is_watched_by_the_signs_of_its_calibration_parts(line):
+    rng = np.random.default_rng(12)
+    held = line.judge.calibration
+    signs = rng.normal(size=(60, 3, 3))
+    calibration = held.joined([], [], [], signs)
+    assert calibration.joined([], [], [], signs).signs.shape == (120, 3, 3)
+    watch, again = (Reliability(Judge(calibration, Peaks(), 0.05)) for _ in range(2))
+    for number, row in enumerate(rng.exponential(size=(30, 3))):
+        shown = rng.normal(size=(3, 3))
+        shown[1, 0] += 4 * (number > 5)
+        said = prediction(row.tolist()).assign(signs=(("sensor", "sign"), shown))
+        told = watch.judged(said, [ALL])
+        again.pass_by(dict(zip(SENSORS, row, strict=True)), dict(zip(SENSORS, shown, strict=True)))
+    assert told.attrs["faults"] == {"infrared": "level"}
+    assert again.state() == watch.state()

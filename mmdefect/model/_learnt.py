@@ -149,6 +149,7 @@ def content_of(learnt: Learnt) -> tuple[Content, dict[str, bytes]]:
     arrays["calibration/evidence"] = learnt.calibration.evidence
     arrays["calibration/scores"] = learnt.calibration.scores
     arrays["calibration/pixels"] = learnt.calibration.pixels
+    arrays["calibration/signs"] = learnt.calibration.signs
     origin = learnt.origin
     parts = {"fit": origin.fit, "calibration": origin.calibration} if origin else {}
     state = {
@@ -193,6 +194,7 @@ def load(path: Path) -> tuple[Learnt, ModelFolder]:
                 tensors["calibration/scores"],
                 fusion.combine,
                 tensors.get("calibration/pixels", np.empty(0)),
+                tensors.get("calibration/signs", np.empty((0, 0, 0))),
             ),
             Peaks.from_state(below(tensors, "peaks"), state["peaks"]),
             (int(facts["size"][0]), int(facts["size"][1])),

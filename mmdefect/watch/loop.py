@@ -104,7 +104,9 @@ class Watch:
         for row in journal.rows():
             self._remember(row)
             if self._reliability is not None and row.get("sensors"):
-                self._reliability.pass_by({n: s["score"] for n, s in row["sensors"].items()})
+                own = row["sensors"]
+                signs = {name: sensor.get("signs", ()) for name, sensor in own.items()}
+                self._reliability.pass_by({n: s["score"] for n, s in own.items()}, signs)
 
     def __len__(self) -> int:
         """Count the captures that have their verdict."""
