@@ -74,6 +74,9 @@ CacheBytes = Annotated[
     int, typer.Option(min=1 << 20, help="Bytes the cache may hold; the oldest scenes go first.")
 ]
 CACHE_BYTES = 8 << 30
+ViewerBytes = Annotated[
+    int, typer.Option(min=0, help="Bytes of the viewer's pages, mistakes first; 0 for none.")
+]
 
 
 def check_rate(false_alarm: float) -> None:

@@ -34,10 +34,7 @@ def command(
     ] = "",
     cache: options.Cache = None,
     cache_bytes: options.CacheBytes = options.CACHE_BYTES,
-    viewer_bytes: Annotated[
-        int,
-        typer.Option(min=0, help="Bytes of the viewer's pages, mistakes first; 0 for none."),
-    ] = 256 << 20,
+    viewer_bytes: options.ViewerBytes = 256 << 20,
     workers: options.Workers = 0,
     scheduler: options.Scheduler = "",
     out: Annotated[
