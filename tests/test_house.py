@@ -96,6 +96,7 @@ FLOORS = {
     "results": 7,
     "reliability": 8,
     "acquire": 9,
+    "ahead": 8,
     "capture_scenes": 9,
     "inspection": 9,
     "judged": 11,

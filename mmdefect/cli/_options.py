@@ -77,6 +77,10 @@ CACHE_BYTES = 8 << 30
 ViewerBytes = Annotated[
     int, typer.Option(min=0, help="Bytes of the viewer's pages, mistakes first; 0 for none.")
 ]
+Readers = Annotated[
+    int,
+    typer.Option(min=0, help="Processes that read captures ahead, beside the one that judges."),
+]
 
 
 def check_rate(false_alarm: float) -> None:

@@ -35,6 +35,7 @@ def command(
     cache: options.Cache = None,
     cache_bytes: options.CacheBytes = options.CACHE_BYTES,
     viewer_bytes: options.ViewerBytes = 256 << 20,
+    readers: options.Readers = 0,
     workers: options.Workers = 0,
     scheduler: options.Scheduler = "",
     out: Annotated[
@@ -51,7 +52,6 @@ def command(
     band = options.referral_of(refer_up_to, costs, defect_rate)
     how = (sensors, features, detector, fusion, false_alarm, bank_bytes, seed, learn_weights)
     settings = options.settings_of(card, *how, band)
-    scenes = options.cache_of(cache, cache_bytes)
     with progress_shown(), hired(workers, scheduler) as hands:
         results = run(
             card,
@@ -59,7 +59,8 @@ def command(
             out,
             categories=category or (),
             settings=settings,
-            cache=scenes,
+            cache=options.cache_of(cache, cache_bytes),
+            readers=readers,
             few=options.counts_of(few),
             viewer_bytes=viewer_bytes,
             hands=hands,

@@ -29,6 +29,7 @@ def command(
     defect_rate: options.DefectRate = 0.01,
     cache: options.Cache = None,
     cache_bytes: options.CacheBytes = options.CACHE_BYTES,
+    readers: options.Readers = 0,
 ) -> None:
     """Learn good parts, and keep what was learnt as a model."""
     from mmdefect.cli._tell import tell
@@ -41,7 +42,7 @@ def command(
     scenes = options.cache_of(cache, cache_bytes)
     with progress_shown():
         inspection, dataset = fit(
-            card, root, out, category=category, settings=settings, cache=scenes
+            card, root, out, category=category, settings=settings, cache=scenes, readers=readers
         )
     tell(dict.fromkeys(dataset.notes), [refusal._asdict() for refusal in dataset.refused])
     typer.echo(repr(inspection))
