@@ -82,7 +82,7 @@ def case(kind: str, asked: int, held: int) -> Case:
         rivals=rivals,
         targets={"torch.cdist": goals[0], "product alone": goals[1]},
         checks=checks,
-        rounds=5 if held < BANK else 2,
+        rounds=5 if held < BANK else 1 if asked > 1000 else 3,
         threads=(1, 2) if asked * held < 3e7 else (1,),
         once=("faiss flat",),
         memory=held < BANK,
