@@ -124,6 +124,7 @@ def main() -> None:
             return
         test = tested(dataset, asked.product, asked.good, asked.defective)
         seeds, truth = scored(dataset, test, inspections, asked.work / asked.product)
+    _keep_evidence(asked.work / asked.product / "evidence.npz", seeds, test)
     told = json.loads((asked.folder / "truth.json").read_text())["captures"]
     groups: dict[str, Any] = {c.kind: told[c.id]["group"] for c in test}
     product = Product(
@@ -132,6 +133,15 @@ def main() -> None:
     named = "places" * asked.places + "heavy" * asked.heavy_tails
     path = asked.work / asked.product / f"tables{named}.json"
     tables(product, lambda rows: _write(path, rows), asked.only_parts)
+
+
+def _keep_evidence(path: Path, seeds: list[Seed], test: list[Capture]) -> None:
+    """Keep all evidence of parts, for `fusion_voices.py`."""
+    good = {f"good{n}": own.fusion.good_evidence_ for n, own in enumerate(seeds)}
+    said = np.array([own.evidence for own in seeds])
+    labels, kinds = [c.label for c in test], [c.kind for c in test]
+    sensors = list(seeds[0].calibration.sensors)
+    np.savez(path, sensors=sensors, test=said, labels=labels, kinds=kinds, **good)
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
