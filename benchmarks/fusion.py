@@ -111,6 +111,7 @@ def main() -> None:
     parser.add_argument("--places", action="store_true", help="late fusion's places=True")
     parser.add_argument("--heavy-tails", action="store_true", help="and heavy_tails=True")
     parser.add_argument("--only-parts", action="store_true", help="leave the pixels out")
+    parser.add_argument("--only-whole", action="store_true", help="take no sensor away")
     parser.add_argument("--only-fit", action="store_true")
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
@@ -132,7 +133,8 @@ def main() -> None:
     )
     named = "places" * asked.places + "heavy" * asked.heavy_tails
     path = asked.work / asked.product / f"tables{named}.json"
-    tables(product, lambda rows: _write(path, rows), asked.only_parts)
+    fewest = len(product.sensors) if asked.only_whole else 2
+    tables(product, lambda rows: _write(path, rows), asked.only_parts, fewest)
 
 
 def _keep_evidence(path: Path, seeds: list[Seed], test: list[Capture]) -> None:
