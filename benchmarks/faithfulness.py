@@ -11,8 +11,8 @@ r"""Explanations held against planted truth: where a map points, and what the sc
   lies on the mask (grown by 8 px).
 * Dependence: blocks of 8 × 8 pixels of single sensors are replaced by those of the median good
   part, the highest of a map first (deletion), or put into the median good part (insertion). Scores
-  are told as a share of the whole defect's, averaged over steps of 1, 5 and 20 %. Two maps that look at no
-  model, noise and the frames' edges, are the yardstick.
+  are told as a share of the whole defect's, averaged over steps of 1, 5 and 20 %. Two maps that
+  look at no model, noise and the frames' edges, are the yardstick.
 * Sanity: with the features of every bank's rows shuffled the map should be another one.
 * Only parts that are called defective have maps worth asking. Intervals are of the mean over
   parts, 95 %, from 2,000 bootstrap draws; differences from noise and edges are paired.
