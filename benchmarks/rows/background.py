@@ -43,6 +43,8 @@ def made(side: int) -> Case:
         checks=checks,
         rounds=3,
         once=("DBSCAN recipe",) if side > 500 else (),
+        threads=(1,),  # of each but RANSAC, which is the least of it
+        memory=side < 500,
     )
 
 
