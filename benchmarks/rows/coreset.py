@@ -39,9 +39,9 @@ def made(count: int) -> Case:
 
     def rival() -> None:
         torch.manual_seed(0)
-        sampler = KCenterGreedy(rows if ready is None else ready, sampling_ratio=share)
-        if ready is not None:
-            sampler.model = None  # it is projected already
+        # of three axes, it takes for projected already
+        given = rows if ready is None else ready[:, :, None]
+        sampler = KCenterGreedy(given, sampling_ratio=share)
         kept["anomalib"] = rows[torch.as_tensor(sampler.select_coreset_idxs())]
 
     def ours() -> None:
