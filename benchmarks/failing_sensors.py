@@ -103,7 +103,7 @@ def seen(inspection: Inspection, dataset: Dataset, captures: list[Capture], work
     for capture in track(captures, len(captures), "planting faults"):
         path = work / f"{hashlib.sha256(capture.id.encode()).hexdigest()[:24]}.npz"
         if not path.exists():
-            scene, told = dataset.scene(capture), {}
+            scene, told = dataset.scene(capture).load(), {}
             for name, fault in [("", ""), *((n, f) for n in sensors for f in PLANTED)]:
                 evidence, score, shown = looked_at(inspection, scene, name, fault)
                 told[f"{name}/{fault}"] = np.column_stack(
