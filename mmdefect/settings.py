@@ -20,7 +20,8 @@ class Settings:
     false_alarm : float
         The wanted rate of good parts called defective.
     bank_bytes : int
-        Bytes that all detectors may hold while fitting.
+        Bytes that all detectors may hold while fitting; as many again of the parts learnt from
+        may be kept, which then are not read anew for every sensor.
     seed : int
     learn_weights : bool
         Weigh the sensors by labelled defective captures outside the test split, where held-out
