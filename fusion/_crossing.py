@@ -4,6 +4,8 @@ It is asked for a scene and gives every registered sensor's evidence, per pixel 
 """
 
 from collections.abc import Mapping
+from itertools import count
+from math import gcd
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -62,7 +64,7 @@ class Crossing:
     @property
     def parameters(self) -> int:
         """Count the parameters of the network that scores."""
-        return sum(weights.numel() for weights in self.surprise.networks_[-1].parameters())
+        return sum(weights.numel() for weights in self.surprise.networks_[0].parameters())
 
     @classmethod
     def fit(
@@ -94,7 +96,8 @@ class Crossing:
         checkpoint : Path, optional
         """
         reader = Reader(eyes, cells, dims)
-        step = -(-len(scenes) // _MOST_PARTS)
+        least = -(-len(scenes) // _MOST_PARTS)
+        step = next(n for n in count(least) if gcd(n, folds) == 1)  # leaves parts of every fold
         held = reader.learn(scenes, step)
         layout = Layout(tuple(eyes), reader.grid_, reader.flat, reader.kept, reader.geometry_)
         surprise = Surprise(layout, *shape, schedule, heavy)

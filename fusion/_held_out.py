@@ -124,12 +124,17 @@ class HeldOut:
         common = np.concatenate([row[:_COMMON] for row in pixels])
         return Learnt(positions, parts, np.concatenate([row[_COMMON:] for row in pixels]), common)
 
+    def without(self, fold: int) -> Positions:
+        """Learn positions from the parts of all other folds."""
+        return Positions.anyway(
+            [row for row, own in zip(self.maps, self.folds, strict=True) if own != fold]
+        )
+
     def _rescore(
         self, fold: int, parts: NDArray[np.float64], pixels: list[NDArray[np.float64]]
     ) -> None:
         """Hold a fold's parts against what the others taught."""
-        others = [row for row, own in zip(self.maps, self.folds, strict=True) if own != fold]
-        positions = Positions.anyway(others)
+        positions = self.without(fold)
         for index in np.flatnonzero(np.array(self.folds) == fold):
             parts[index] = positions.part(self.counted[index])
             whole = np.zeros(self.shape, dtype=np.float32).ravel()

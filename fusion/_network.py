@@ -134,10 +134,13 @@ class Network(nn.Module):
         where = where[:, None] + torch.einsum("bsnv,svw->bsnw", beside, self.beside[targets])
         asked = where[:, :, windows.cells].transpose(1, 2) + self.asked[targets][:, None]
         rows = asked.reshape(count * blocks, len(targets) * BLOCK**2, -1)
-        seen = _seen(targets, shown.there, windows)
-        summary, known = _summaries(keys, shown.there, windows)
+        summary = _summaries(keys, shown.there, windows)
+        nothing = self.nothing.expand(count, 1, -1)
+        answers = torch.cat([keys.flatten(1, 2), summary.flatten(1, 2), nothing], dim=1)
+        places = windows.among(self.shape.sensors)
+        seen = torch.where(_seen(targets, shown.there, windows), 0.0, -torch.inf)
         for layer in self.layers:
-            rows = layer(rows, keys, summary * known[..., None], self.nothing, windows, seen)
+            rows = layer(rows, answers, places, seen)
         rows = rows.reshape(count, blocks, len(targets), BLOCK**2, -1)
         return list(rows.unbind(2))
 
@@ -155,28 +158,20 @@ class _Layer(nn.Module):
             nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
         )
 
-    def forward(
-        self,
-        rows: Tensor,
-        keys: Tensor,
-        summary: Tensor,
-        nothing: Tensor,
-        windows: Windows,
-        seen: Tensor,
-    ) -> Tensor:
-        """Ask: rows (scene · block, query, width); keys (scene, sensor, cell, width)."""
-        near, far, none = (self.answer(self.keyed(k)) for k in (keys, summary, nothing))
-        count, blocks = len(keys), len(windows.cells)
-        near = near[:, :, windows.window].permute(0, 2, 1, 3, 4).flatten(2, 3)
-        far = far.flatten(1, 2)[:, None].expand(-1, blocks, -1, -1)
-        none = none.expand(count, blocks, 1, -1)
-        answers = torch.cat([near, far, none], dim=2).flatten(0, 1)
-        key, value = self._heads(answers).chunk(2, dim=-1)
+    def forward(self, rows: Tensor, answers: Tensor, places: Tensor, seen: Tensor) -> Tensor:
+        """Ask.
+
+        Rows (scene · block, query, width); answers (scene, answer, width), of which each block is
+        given those at its places (block, key).
+        """
+        told = self.answer(self.keyed(answers)).index_select(1, places.flatten())
+        told = told.reshape(-1, places.shape[1], told.shape[2])
+        key, value = self._heads(told).chunk(2, dim=-1)
         asked = self._heads(self.query(self.before(rows)))
-        found = scaled_dot_product_attention(asked, key, value, attn_mask=seen)
+        found = scaled_dot_product_attention(asked, key, value, attn_mask=seen.to(asked.dtype))
         rows = rows + self.out(found.transpose(1, 2).flatten(2))
-        told: Tensor = rows + self.within(self.between(rows))
-        return told
+        after: Tensor = rows + self.within(self.between(rows))
+        return after
 
     def _heads(self, rows: Tensor) -> Tensor:
         """Split (group, row, width) into heads (group, head, row, width of a head)."""
@@ -212,12 +207,12 @@ def _beside(targets: list[int], keys: Tensor, there: Tensor) -> Tensor:
     return torch.stack(rows, dim=1)
 
 
-def _summaries(keys: Tensor, there: Tensor, windows: Windows) -> tuple[Tensor, Tensor]:
-    """Average a sensor's tokens over each region, and tell where there are any."""
+def _summaries(keys: Tensor, there: Tensor, windows: Windows) -> Tensor:
+    """Average a sensor's tokens over each region (scene, sensor, region, width); 0 without any."""
     weight = there.to(keys.dtype)
     count = weight @ windows.regions.T
     total = torch.einsum("bsnw,rn->bsrw", keys * weight[..., None], windows.regions)
-    return total / count.clamp_min(1)[..., None], count > 0
+    return total / count.clamp_min(1)[..., None]
 
 
 def _waves(places: Tensor) -> Tensor:

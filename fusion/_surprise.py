@@ -4,9 +4,10 @@
   the more the better the number can be foretold. So an edge whose brightness nobody can know says
   nothing, and two sensors that contradict each other say much, though each looks usual alone.
 * Two networks, each of half the good parts, score the other half as strangers: on these scores
-  places and scales rest. A third, of all parts, scores what comes later. It errs less than they
-  do, so its evidence is rather too small than too large; the verdict's own calibration makes up
-  for it.
+  places and scales rest. What comes later is scored by the first of them: to it a new part is as
+  strange as those of the other half were. A network of all parts would err less on new parts than
+  any did on the parts that its scale rests on, so their evidence would be too small.
+* What is usual at each place is held against parts of other folds, as new parts will be.
 * What a sensor can be foretold to depends on which others are there. So every subset of up to four
   sensors has scales of its own; with one sensor left the networks have nothing to say.
 * Within its parts every network keeps some apart to end its training on. No scale rests on a part
@@ -25,7 +26,7 @@ from torch import Tensor
 
 from mmdefect.contracts import Tensors
 from mmdefect.errors import MmdefectError
-from mmdefect.keyed import below
+from mmdefect.keyed import below, under
 
 from ._errors import alone, only, standing_out, subsets_of
 from ._held_out import HeldOut, Scales, scales_of
@@ -91,10 +92,13 @@ class Surprise:
     Attributes
     ----------
     networks_ : list of Network
-        Of the first half, of the second, of all.
+        Of the first half, which scores what comes later, and of the second.
     courses_ : list of Course
         How their training went.
     positions_ : dict of str to Positions
+        What is usual at each place, by sensor.
+    without_ : dict of int to dict of str to Positions
+        The same as if a fold's parts had never been seen.
     scales_ : dict of tuple of str to Scales
         By the sensors that are there.
     """
@@ -145,13 +149,12 @@ class Surprise:
         if min((half == k).sum() for k in range(_HALVES)) < LEAST_PARTS // _HALVES:
             half = np.arange(len(held)) % _HALVES
         self.networks_, self.courses_ = [], []
-        self.positions_: dict[str, Positions] = {}
-        for number in range(_HALVES + 1):
-            own = np.flatnonzero(half == number) if number < _HALVES else np.arange(len(held))
+        for number in range(_HALVES):
+            own = np.flatnonzero(half == number)
             network, course = self._train(every, own, number, checkpoint)
             self.networks_.append(network)
             self.courses_.append(course)
-        self._learn_scales(held, [int(k) for k in half])
+        self._learn_scales(held, [int(k) for k in half], folds)
         return self
 
     def evidence(
@@ -182,12 +185,13 @@ class Surprise:
         parts = np.full(len(seen), np.nan)
         if len(there) < _LEAST_SENSORS:
             return cells, parts
-        number = _HALVES if without is None else 1 - without % _HALVES
+        number = 0 if without is None else 1 - without % _HALVES
         maps = self._errors(self.networks_[number], tokens)
         scales = self.scales_.get(there, self.scales_[self.layout.sensors])
+        places = self.positions_ if without is None else self.without_.get(without, self.positions_)
         for index, name in enumerate(self.layout.sensors):
             shown = alone(name, maps[index], apart[index])
-            pixels, score = self.positions_[name].rescored(shown, apart[index])
+            pixels, score = places[name].rescored(shown, apart[index])
             cells[index] = scales.pixels[name].evidence(pixels)
             parts[index] = scales.parts[name].evidence(score)
         return cells, parts
@@ -198,14 +202,16 @@ class Surprise:
         for number, network in enumerate(self.networks_):
             for key, weights in network.state_dict().items():
                 tensors[f"{number}/{key}"] = weights.numpy()
-        for name, positions in self.positions_.items():
-            tensors |= {f"places/{name}/{key}": part for key, part in positions.state().items()}
+        for when, places in [("", self.positions_), *self.without_.items()]:
+            for name, positions in places.items():
+                tensors |= under(f"places{when}/{name}", positions.state())
         told = {
             "width": self.width,
             "layers": self.layers,
             "heads": self.heads,
             "heavy": self.heavy,
             "schedule": asdict(self.schedule),
+            "folds": list(self.without_),
             "best_steps": [course.best_step for course in self.courses_],
             "scales": [
                 [
@@ -231,7 +237,7 @@ class Surprise:
         )  # fmt: skip
         shape = layout.shape(made.width, made.layers, made.heads)
         made.networks_ = []
-        for number in range(_HALVES + 1):
+        for number in range(_HALVES):
             network = Network(shape).eval()
             weights = below(tensors, str(number)).items()
             network.load_state_dict(
@@ -239,12 +245,14 @@ class Surprise:
             )
             made.networks_.append(network)
         made.courses_ = [Course([], [], step, 0) for step in told["best_steps"]]
-        made.positions_ = {
-            name: Positions.from_state(
-                {key: tensors[f"places/{name}/{key}"] for key in ("level", "spread")}
-            )
-            for name in layout.sensors
-        }
+        made.positions_, *others = (
+            {
+                name: Positions.from_state(below(tensors, f"places{when}/{name}"))
+                for name in layout.sensors
+            }
+            for when in ("", *told["folds"])
+        )
+        made.without_ = dict(zip(told["folds"], others, strict=True))
         made.scales_ = {}
         for there, *kinds in told["scales"]:
             parts, cells = ({k: Scale.from_state(v) for k, v in kind.items()} for kind in kinds)
@@ -277,34 +285,42 @@ class Surprise:
             schedule, checkpoint,
         )  # fmt: skip
 
-    def _learn_scales(self, held: Sequence[Tokens], half: Sequence[int]) -> None:
+    def _learn_scales(
+        self, held: Sequence[Tokens], half: Sequence[int], folds: Sequence[int]
+    ) -> None:
         """Score good parts as strangers, and learn places and scales from that."""
-        learnt = {
-            name: parts.learnt(not parts.knows_nothing)
-            for name, parts in self._strangers(held, half).items()
-        }
+        self.without_: dict[int, dict[str, Positions]] = {}
+        kept = self._strangers(held, half, folds)
+        learnt = {name: parts.learnt(not parts.knows_nothing) for name, parts in kept.items()}
         self.positions_ = {name: told.positions for name, told in learnt.items()}
+        for fold in sorted(set(folds)):
+            self.without_[fold] = {
+                name: told.positions if told.positions.is_flat else kept[name].without(fold)
+                for name, told in learnt.items()
+            }
         self.scales_ = {self.layout.sensors: scales_of(learnt, self.heavy)}
         few = range(0, len(held), -(-len(held) // _SUBSET_PARTS))
         geometry = self.layout.shape(1, 1, 1).geometry
         for there in subsets_of(self.layout.sensors):
-            kept = torch.tensor([name in there for name in self.layout.sensors])
-            left = [only(held[index], kept, geometry) for index in few]
-            strangers = self._strangers(left, [half[index] for index in few])
+            shown = torch.tensor([name in there for name in self.layout.sensors])
+            left = [only(held[index], shown, geometry) for index in few]
+            strangers = self._strangers(left, [half[k] for k in few], [folds[k] for k in few])
             told = {name: strangers[name].learnt(False) for name in self.layout.sensors}
             self.scales_[there] = scales_of(told, self.heavy)
 
-    def _strangers(self, held: Sequence[Tokens], half: Sequence[int]) -> dict[str, HeldOut]:
+    def _strangers(
+        self, held: Sequence[Tokens], half: Sequence[int], folds: Sequence[int]
+    ) -> dict[str, HeldOut]:
         """Score parts by the network that had not seen them; by their places, once known."""
         rng = np.random.default_rng(self.schedule.seed)
         kept = {name: HeldOut(len(held), rng, self.schedule.seed) for name in self.layout.sensors}
         nowhere = np.zeros(self.layout.grid, dtype=bool)
-        for tokens, fold in zip(held, half, strict=True):
-            maps = self._errors(self.networks_[1 - fold], tokens)
+        for tokens, own, fold in zip(held, half, folds, strict=True):
+            maps = self._errors(self.networks_[1 - own], tokens)
             for index, name in enumerate(self.layout.sensors):
                 shown = alone(name, maps[index], nowhere)
-                if name in self.positions_:
-                    pixels, score = self.positions_[name].rescored(shown, nowhere)
+                if self.without_:
+                    pixels, score = self.without_[fold][name].rescored(shown, nowhere)
                     shown["sensor_map"].values[0], shown["sensor_score"].values[0] = pixels, score
                 kept[name].add(shown, nowhere, fold)
         return kept

@@ -1,4 +1,4 @@
-"""From sensors' scores to evidence, and to what all sensors say together."""
+"""From sensors' scores to evidence, and from there to what all sensors say together."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,12 +9,9 @@ from ._scales import Scale
 
 
 def weighed(
-    prediction: xr.Dataset,
-    part_scales: Mapping[str, Scale],
-    pixel_scales: Mapping[str, Scale],
-    combine: Callable[[xr.DataArray], xr.DataArray],
+    prediction: xr.Dataset, part_scales: Mapping[str, Scale], pixel_scales: Mapping[str, Scale]
 ) -> xr.Dataset:
-    """Bring the sensors' scores to evidence, and combine it.
+    """Bring the sensors' scores to evidence.
 
     Parameters
     ----------
@@ -22,13 +19,11 @@ def weighed(
         With ``sensor_score`` (sensor) and ``sensor_map`` (sensor, y, x).
     part_scales, pixel_scales : mapping of str to Scale
         By sensor.
-    combine : callable
-        The fusion's rule, (sensor, …) to (…).
 
     Returns
     -------
     Dataset
-        The same, with ``evidence``, ``evidence_map``, ``anomaly_map`` and ``image_score``.
+        The same, with ``evidence`` and ``evidence_map``.
     """
     names = [str(name) for name in prediction["sensor"].values]
     evidence = [
@@ -39,7 +34,7 @@ def weighed(
     ]
     prediction["evidence"] = ("sensor", np.array(evidence, dtype=np.float64))
     prediction["evidence_map"] = (("sensor", "y", "x"), np.stack(maps))
-    return joined(prediction, combine)
+    return prediction
 
 
 def joined(prediction: xr.Dataset, combine: Callable[[xr.DataArray], xr.DataArray]) -> xr.Dataset:

@@ -56,6 +56,25 @@ class Windows(NamedTuple):
         cells, window, inside, hidden = (part[blocks] for part in own)
         return Windows(cells, window, inside, hidden, self.regions, self.clear[blocks])
 
+    def among(self, sensors: int) -> Tensor:
+        """Give the numbers of what each block is answered by, among all answers there are.
+
+        Parameters
+        ----------
+        sensors : int
+
+        Returns
+        -------
+        Tensor (block, key), int64
+            Where the cells of its window lie, sensor by sensor, then the regions, then the
+            answer "nothing", in the order (sensor · cell, sensor · region, nothing).
+        """
+        regions, cells = self.regions.shape
+        first = torch.arange(sensors, device=self.window.device)[:, None] * cells
+        near = (self.window[:, None] + first).flatten(1)
+        far = torch.arange(sensors * regions + 1, device=near.device) + sensors * cells
+        return torch.cat([near, far.expand(len(near), -1)], dim=1)
+
     def to(self, device: torch.device) -> "Windows":
         """Bring it to a device."""
         return Windows._make(part.to(device) for part in self)

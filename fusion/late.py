@@ -27,7 +27,7 @@ from ._kept import detectors_of, packed, packed_positions, positions_of
 from ._reader import chosen
 from ._rules import RULES, labelled
 from ._scales import Scale
-from ._weighing import weighed
+from ._weighing import joined, weighed
 from ._weights import Weights, weights_of
 
 __all__ = ["Late"]
@@ -214,7 +214,11 @@ class Late:
         SceneError
             When the scene lacks a sensor that was learnt.
         """
-        return self._weighed(self._scored(scene, without))
+        return joined(self.evidence(scene, without), self.combine)
+
+    def evidence(self, scene: xr.Dataset, without: int | None = None) -> xr.Dataset:
+        """Score a scene without combining the sensors; as `predict` otherwise."""
+        return weighed(self._scored(scene, without), self.part_scales_, self.pixel_scales_)
 
     def replaced(
         self, prediction: xr.Dataset, own: Mapping[str, xr.Dataset], scene: xr.Dataset
@@ -225,11 +229,7 @@ class Late:
             pixels, score = self.positions_[name].rescored(told, apart_of(scene, name))
             changed["sensor_map"].loc[{"sensor": name}] = pixels
             changed["sensor_score"].loc[{"sensor": name}] = score
-        return self._weighed(changed)
-
-    def _weighed(self, prediction: xr.Dataset) -> xr.Dataset:
-        """Bring the sensors' scores to evidence, and combine it."""
-        return weighed(prediction, self.part_scales_, self.pixel_scales_, self.combine)
+        return joined(weighed(changed, self.part_scales_, self.pixel_scales_), self.combine)
 
     def combine(self, evidence: xr.DataArray) -> xr.DataArray:
         """Combine evidence over sensors.

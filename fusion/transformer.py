@@ -304,7 +304,7 @@ class Transformer:
             for eye in self.crossing_.reader.extractors.values() if self.crossing_ else ():
                 stack.enter_context(eye.remembering())
             if self.late_ is not None:
-                told = self.late_.predict(scene, without)
+                told = self.late_.evidence(scene, without)
                 parts[0], maps[0] = told["evidence"].values, told["evidence_map"].values
                 seconds += told["seconds"].values
             if self.crossing_ is not None:

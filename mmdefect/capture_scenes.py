@@ -6,16 +6,13 @@ from typing import Protocol
 
 import xarray as xr
 
+from mmdefect.ahead import Reader, read_ahead
 from mmdefect.captures import Capture
 from mmdefect.model import Origin
 
 
-class SceneReader(Protocol):
+class SceneReader(Reader, Protocol):
     """What captures are read by: a data set."""
-
-    def scene(self, capture: Capture) -> xr.Dataset:
-        """Read one capture."""
-        ...
 
     def origin(self, fit: Sequence[Capture], calibration: Sequence[Capture]) -> Origin:
         """Tell what a model has to know of the data set."""
@@ -40,17 +37,16 @@ class CaptureScenes:
     dataset: SceneReader
     captures: list[Capture]
     most_bytes: int = 0
-    _kept: dict[int, xr.Dataset] = field(default_factory=dict, init=False, repr=False)
+    _kept: list[xr.Dataset] = field(default_factory=list, init=False, repr=False)
 
     def __iter__(self) -> Iterator[xr.Dataset]:
         """Give one scene after the other; variables put into one stay out of those kept."""
-        for number, capture in enumerate(self.captures):
-            scene = self._kept.get(number)
-            if scene is None:
-                scene = self.dataset.scene(capture)
-                held = sum(other.nbytes for other in self._kept.values())
-                if held + scene.nbytes <= self.most_bytes:
-                    self._kept[number] = scene
+        known = len(self._kept)
+        yield from (scene.copy() for scene in self._kept[:known])
+        for number, scene in enumerate(read_ahead(self.dataset, self.captures[known:]), known):
+            held = sum(other.nbytes for other in self._kept)
+            if number == len(self._kept) and held + scene.nbytes <= self.most_bytes:
+                self._kept.append(scene)
             yield scene.copy()
 
     def __len__(self) -> int:

@@ -106,20 +106,22 @@ class CaptureJudge:
         self.viewer = viewer
         self._explainer: Explainer = load("explain", "shapley")()
 
-    def __call__(self, capture: Capture) -> Judged:
+    def __call__(self, capture: Capture, scene: xr.Dataset | None = None) -> Judged:
         """Judge one capture.
 
         Parameters
         ----------
         capture : Capture
             Of the data set.
+        scene : Dataset, optional
+            The capture, where it was read ahead.
 
         Returns
         -------
         Judged
         """
         started = time.perf_counter()
-        scene = self.dataset.scene(capture)
+        scene = self.dataset.scene(capture) if scene is None else scene
         prediction = self.inspection.predict(scene)
         seconds = time.perf_counter() - started
         fused = prediction["anomaly_map"].values[None]
@@ -198,4 +200,6 @@ class OwnHands:
 
     def judged(self, judge: CaptureJudge, captures: Sequence[Capture]) -> Iterator[Judged]:
         """Judge captures, as ``Hands`` says."""
-        return map(judge, captures)
+        if judge.dataset.readers < 1:
+            return map(judge, captures)
+        return map(judge, captures, judge.dataset.scenes(captures))

@@ -72,6 +72,7 @@ def made(count: int, side: int, kind: str) -> Case:
         checks=checks,
         rounds=3,
         once=("scikit-learn",),
+        memory=kind == "aupro",
         bytes_most=0.6 * stored,
     )
 

@@ -1,5 +1,7 @@
 """The ablation of one category, from a card and a folder to a table."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -149,6 +151,8 @@ def _run(
         features = learning.feature_names
         shaping = [learning.told(), options, features, card_key(dataset.card), manifest, sides]
         place = work.category(number, f"{category} by {kind}", shaping)
+        if plug_in == "transformer":  # one training for all kinds that use it
+            options = options | {"checkpoint": _training(work, shaping)}
         try:
             found.append(scored(kind, options, learning, test, place))
         except MmdefectError as error:
@@ -170,6 +174,12 @@ def _run(
     results["refused"] = [refusal._asdict() for refusal in dict.fromkeys(dataset.refused)]
     results["notes"] = list(dict.fromkeys(dataset.notes))
     return results
+
+
+def _training(work: Work, shaping: list[Any]) -> Path:
+    """Name the folder where a training is kept, whatever sources the fusion has besides."""
+    told = json.dumps([part for part in shaping if part is not shaping[1]], sort_keys=True)
+    return work.folder / f"training-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
 
 def _table(found: Sequence[Scored], seed: int, knows_good: bool) -> Row:

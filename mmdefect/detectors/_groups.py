@@ -24,8 +24,10 @@ from torch import Tensor
 from mmdefect.detectors._coreset import k_center
 from mmdefect.jit import in_bands, reordered
 
-WIDEST = 96
-LEAST_ROWS = 512
+_WIDEST = 96
+_LEAST_ROWS = 512
+_MOST_SHARE = 0.4  # of all rows, measured for a query: from there the whole product costs less
+_ASKED = 48
 _SPARE = np.float32(1e-5)
 
 
@@ -35,7 +37,7 @@ class Groups:
     Parameters
     ----------
     rows : Tensor (row, feature), float32
-        At least ``LEAST_ROWS`` of at most ``WIDEST`` features.
+        Of few features.
     """
 
     def __init__(self, rows: Tensor) -> None:
@@ -50,6 +52,21 @@ class Groups:
         self.starts = np.concatenate([[0], counts.cumsum()])
         self.radii = np.zeros(len(centres), np.float32)
         np.maximum.at(self.radii, group.numpy(), distance.numpy())
+
+    @classmethod
+    def that_pay(cls, rows: Tensor) -> "Groups | None":
+        """Group rows where that rules enough of them out, as some of the rows themselves tell."""
+        count, width = rows.shape
+        if width > _WIDEST or count < _LEAST_ROWS:
+            return None
+        groups = cls(rows)
+        some = torch.linspace(0, count - 1, _ASKED).long()
+        apart = torch.cdist(rows[some], rows)
+        apart[torch.arange(_ASKED), some] = torch.inf
+        bounds = torch.cdist(rows[some], torch.from_numpy(groups.centres.T.copy()))
+        measured = bounds - torch.from_numpy(groups.radii) <= apart.amin(1, keepdim=True)
+        share = measured.double() @ torch.from_numpy(np.diff(groups.starts)).double() / count
+        return groups if float(share.mean()) <= _MOST_SHARE else None
 
     def nearest(self, queries: Tensor, skip: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Find each query's nearest row, as ``Rows.nearest`` does."""

@@ -1,11 +1,12 @@
 """From scores of patches to a map over the scene's pixels, and to what is said of the part."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import torch
 import xarray as xr
-from scipy.ndimage import distance_transform_edt, gaussian_filter
+from scipy.ndimage import distance_transform_edt, gaussian_filter, gaussian_filter1d
 from torch.nn.functional import interpolate
 
 from mmdefect.learnable import learn_mask
@@ -13,6 +14,7 @@ from mmdefect.prediction import new_prediction
 from mmdefect.scene import apart_of
 
 _WORST_SHARE = 0.001
+_BY_MATRIX = 512
 
 
 def to_pixels(grid: np.ndarray, valid: np.ndarray, blur: float) -> np.ndarray:
@@ -45,9 +47,27 @@ def to_pixels(grid: np.ndarray, valid: np.ndarray, blur: float) -> np.ndarray:
     ].numpy()
     inside = valid & (share > 0)
     sigma = (blur * height / grid.shape[0], blur * width / grid.shape[1])
-    weight = gaussian_filter(inside.astype(np.float32), sigma, mode="nearest")
-    smooth = gaussian_filter(np.where(inside, score, 0.0), sigma, mode="nearest")
+    weight = _blurred(inside.astype(np.float32), sigma) if not inside.all() else np.float32(1)
+    smooth = _blurred(np.where(inside, score, 0.0), sigma)
     return np.where(inside, smooth / np.maximum(weight, 1e-6), np.nan).astype(np.float32)
+
+
+def _blurred(pixels: np.ndarray, sigma: tuple[float, float]) -> np.ndarray:
+    """Smooth a small map by two products of matrices, a large one by sliding over it."""
+    if max(pixels.shape) > _BY_MATRIX:
+        wide: np.ndarray = gaussian_filter(pixels, sigma, mode="nearest")
+        return wide
+    down, across = (_blur(*of) for of in zip(pixels.shape, sigma, strict=True))
+    small: np.ndarray = down @ pixels @ across.T
+    return small
+
+
+@lru_cache(maxsize=16)
+def _blur(side: int, sigma: float) -> np.ndarray:
+    """Give the matrix that smooths a column: what the filter makes of each single pixel."""
+    eye = np.eye(side, dtype=np.float32)
+    matrix: np.ndarray = gaussian_filter1d(eye, sigma, axis=0, mode="nearest") if sigma else eye
+    return matrix
 
 
 def worst_mean(pixels: np.ndarray, share: float) -> float:

@@ -108,7 +108,7 @@ class Finding:
     ----------
     region : Region
     shares : dict of str to float
-        Shapley share of each registered sensor in the evidence at the region's peak.
+        Shapley share of each registered sensor in the mean evidence of the region's core.
     measures : tuple of Measure
     matches : tuple of Match
         Of each supporting sensor whose detector keeps good patches.
