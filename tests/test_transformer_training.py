@@ -219,6 +219,25 @@ def test_the_network_may_be_compiled(monkeypatch):
     assert len(asked) == 1
 
 
+def test_half_the_digits_teach_as_much(monkeypatch):
+    asked = []
+    forward = network._Layer.forward
+
+    def watched(own, rows, *others):
+        asked.append(torch.is_autocast_enabled("cpu"))
+        told = forward(own, rows, *others)
+        assert asked[-1] == (own.query(rows).dtype == torch.bfloat16)
+        return told
+
+    monkeypatch.setattr(network._Layer, "forward", watched)
+    schedule = lessons.Schedule(most_steps=50, batch=6, blocks=0.5, seed=3, amp=True)
+    halved, whole = train(schedule), train()
+    assert 0 < sum(asked) < len(asked)
+    assert halved[1].held_out[-1][1] == pytest.approx(whole[1].held_out[-1][1], abs=0.03)
+    assert halved[1].losses != whole[1].losses
+    assert all(part.dtype == torch.float32 for part in halved[0].state_dict().values())
+
+
 SHARED_BATCH = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
