@@ -1,22 +1,24 @@
-"""Explanations held against planted truth: which sensor, where, and what the score depends on.
+r"""Explanations held against planted truth: where a map points, and what the score depends on.
 
-    mmdefect simulate FOLDER --product panel --train 288 --test 750 --size 192 --seed 6006
-    python benchmarks/faithfulness.py FOLDER panel --fit 60 --calibrate 60 --most 300 --maps 10
+    mmdefect simulate FOLDER --seed 41 --size 128 --train 60 --test 60
+    for product in panel bracket board; do
+        python benchmarks/faithfulness.py FOLDER $product --lines $product.jsonl \
+            --model $product.model
+    done
+    python benchmarks/faithfulness.py --tell panel.jsonl bracket.jsonl board.jsonl
 
-* Sensor: the simulator tells of every planted defect which sensors can see it. Where that is one,
-  it should have the largest share; where they are several, shares should be ordered as the
-  contrast-to-noise ratios are (Spearman).
 * Place: area under the ROC curve of a map's pixels against the defect's mask, and whether its peak
   lies on the mask (grown by 8 px).
 * Dependence: blocks of 8 × 8 pixels of single sensors are replaced by those of the median good
   part, the highest of a map first (deletion), or put into the median good part (insertion). Scores
-  are told as a share of the whole defect's, averaged over the steps. Two maps that look at no
-  model, noise and the frames' edges, are the yardstick.
-* With `--kept WORK/panel/seed0` the first table and the place are told of what `fusion.py` kept in
-  WORK: the same detectors' words on every test capture, without reading a frame again.
+  are told as a share of the whole defect's, averaged over steps of 1, 5 and 20 %. Two maps that
+  look at no model, noise and the frames' edges, are the yardstick.
 * Sanity: with the features of every bank's rows shuffled the map should be another one.
+* Only parts that are called defective have maps worth asking. Intervals are of the mean over
+  parts, 95 %, from 2,000 bootstrap draws; differences from noise and edges are paired.
 
-Every capture's numbers go to LINES as they come, and what is there is not computed again.
+Every part's numbers go to LINES as they come, and what is there is not computed again. With
+`--features timm:SPEC` the banks hold a network's features, and `gradients` is asked too.
 """
 
 import argparse
@@ -33,157 +35,43 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from mmdefect import Dataset, Inspection, load
-from mmdefect.captures import Capture
-from mmdefect.division import divide
 from mmdefect.features._contrast import contrast_of
-from mmdefect.frames import read_mask
 from mmdefect.scene import measured
 
 FALSE_ALARM = 0.05
 BLOCK = 8
-SHARES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+SHARES = (0.01, 0.05, 0.2)
 GROWN = 2 * 8 + 1
 FEATHER = 2.0
+REMEMBERED = 64
+OCCLUSION = {"windows": 6, "strangest": 0.15}  # a third of the usual windows
 
 
-def fitted(dataset: Dataset, category: str, fit: int, calibrate: int, model: Path) -> Inspection:
-    if model.exists():
-        return Inspection.load(model)
-    good = dataset.captures(category, "train")
-    inspection = Inspection(load("fusion", "late")(), 0.05)
-    learnt, held = good[:fit], good[fit : fit + calibrate]
-    inspection.fit(dataset.scenes(learnt), dataset.scenes(held)).save(model)
+def fitted(dataset: Dataset, given: argparse.Namespace) -> Inspection:
+    if given.model.exists():
+        return Inspection.load(given.model)
+    good = dataset.captures(given.category, "train")
+    features = dict.fromkeys(dataset.sensors(given.category), given.features)
+    inspection = Inspection(load("fusion", "late")(features=features), FALSE_ALARM)
+    learnt, held = good[: given.fit], good[given.fit : given.fit + given.calibrate]
+    inspection.fit(dataset.scenes(learnt), dataset.scenes(held)).save(given.model)
     return inspection
 
 
-# ---------------------------------------------------------------- which sensor
+def remembering(inspection: Inspection) -> None:
+    """Let detectors give again what they said of the same frame: most steps change one sensor."""
+    for name, detector in inspection.fusion.detectors_.items():
+        told: dict[str, xr.Dataset] = {}
 
+        def predict(scene, without=None, ask=detector.predict, name=name, told=told):
+            key = sha256(scene[name].values.tobytes()).hexdigest()
+            if key not in told:
+                if len(told) >= REMEMBERED:
+                    told.pop(next(iter(told)))
+                told[key] = ask(scene, without=without)
+            return told[key]
 
-def of_sensors(inspection: Inspection, scene: xr.Dataset, truth: Mapping) -> dict:
-    judged = inspection.predict(scene)
-    part = judged.isel(y=slice(1), x=slice(1))  # of the part, not of its pixels
-    shares = load("explain", "shapley")().attribute(inspection.fusion, part, scene)
-    names = judged["sensor"].values.tolist()
-    attribution = dict(zip(names, shares["attribution"].values.tolist(), strict=True))
-    return {
-        "kind": truth["kind"],
-        "verdict": judged.attrs["verdict"],
-        "p_value": float(judged["p_value"]),
-        "seen": [name for name in names if truth["visibility"].get(name) == "seen"],
-        "contrast": truth["contrast_to_noise"],
-        "attribution": attribution,
-    }
-
-
-def sensor_table(lines: list[dict]) -> None:
-    defects = [line for line in lines if line["kind"] != "good"]
-    found = [line for line in defects if line["verdict"] == "defect"]
-    one = [line for line in defects if len(line["seen"]) == 1]
-    told = [line for line in one if line["verdict"] == "defect"]
-    right = [line for line in told if top(line["attribution"]) == line["seen"][0]]
-    print(f"\n{len(lines)} captures, {len(defects)} defective, {len(found)} called defective")
-    print(f"seen by one sensor only: {len(one)}, called defective {len(told)}, "
-          f"missed {len(one) - len(told)}")  # fmt: skip
-    if told:
-        print(
-            f"its share is the largest: {len(right)} of {len(told)} ({len(right) / len(told):.3f})"
-        )
-    for sensor in sorted({line["seen"][0] for line in one}):
-        mine = [line for line in told if line["seen"][0] == sensor]
-        good = sum(top(line["attribution"]) == sensor for line in mine)
-        planted = sum(line["seen"][0] == sensor for line in one)
-        print(f"  {sensor:10} planted {planted}, called defective {len(mine)}, right {good}")
-    several = [line for line in found if len(line["seen"]) > 1]
-    orders = [order(line) for line in several]
-    if orders:
-        above = np.mean(np.array(orders) > 0)
-        print(f"seen by several: {len(orders)}; Spearman of share and contrast over the sensors:")
-        print(f"  mean {np.mean(orders):.2f}, above 0 in {above:.2f}")
-    good = [line for line in lines if line["kind"] == "good"]
-    odd = [line for line in good if line["verdict"] != "good"]
-    refused = [line for line in lines if line["verdict"] == "not_inspectable"]
-    print(f"good parts not called good: {len(odd)} of {len(good)}; not inspectable: {len(refused)}")
-
-
-def top(shares: Mapping[str, float]) -> str:
-    return max(shares, key=lambda name: shares[name])
-
-
-def order(line: dict) -> float:
-    names = list(line["attribution"])
-    return float(
-        spearmanr([line["attribution"][n] for n in names], [line["contrast"][n] for n in names])[0]
-    )
-
-
-# ---------------------------------------------------------------- kept by fusion.py
-
-
-def unread(capture: Capture, sensors: tuple[str, ...], size: tuple[int, int]) -> xr.Dataset:
-    """A scene without frames: what was said of it is found by its name."""
-    height, width = size
-    return xr.Dataset(
-        {"valid": (("sensor", "y", "x"), np.ones((len(sensors), height, width), dtype=bool))},
-        coords={
-            "sensor": list(sensors),
-            "grid": ("sensor", [sensors[0]] * len(sensors)),
-            "y": np.arange(float(height)),
-            "x": np.arange(float(width)),
-        },
-        attrs={"capture": capture.id, "reference": sensors[0]},
-    )
-
-
-def of_kept(dataset: Dataset, category: str, kept: Path, truth: Mapping, places: int) -> list[dict]:
-    from fusion_scores import kept_late
-
-    sensors = tuple(dataset.sensors(category))
-    size = dataset.grid_size(category)
-    seed = int(kept.name.removeprefix("seed"))
-    states = {name: json.loads((kept / name / "state.json").read_text()) for name in sensors}
-    fusion = kept_late(kept, {name: told["features"] for name, told in states.items()}, seed)
-    train = [c for c in dataset.captures(category) if c.split == "train"][seed::3]
-    sides = divide(train, [], FALSE_ALARM, seed)
-    inspection = Inspection(fusion, FALSE_ALARM).fit(
-        *([unread(c, sensors, size) for c in side] for side in sides)
-    )
-    lines = []
-    for capture in [c for c in dataset.captures(category) if c.split == "test"]:
-        named = f"{capture.id} without None".encode()
-        if not (kept / sensors[0] / f"{sha256(named).hexdigest()[:24]}.npz").exists():
-            continue
-        scene = unread(capture, sensors, size)
-        line = {"capture": capture.id, **of_sensors(inspection, scene, truth[capture.id])}
-        if capture.mask is not None and sum("place" in one for one in lines) < places:
-            line["place"] = of_place(inspection, scene, read_mask(capture.mask))
-        lines.append(line)
-    return lines
-
-
-def of_place(inspection: Inspection, scene: xr.Dataset, defect: np.ndarray) -> dict:
-    judged = inspection.predict(scene)
-    shares = load("explain", "shapley")().attribute(inspection.fusion, judged, scene)
-    shares = np.nan_to_num(shares["attribution_map"].values)
-    found = {
-        "shapley, positive shares": np.maximum(shares, 0).sum(0),
-        "largest share": shares.max(0),
-        "anomaly_map": np.nan_to_num(judged["anomaly_map"].values),
-    }
-    near = maximum_filter(defect, GROWN)
-    told = {}
-    for name, pixels in found.items():
-        peak = np.unravel_index(int(pixels.argmax()), pixels.shape)
-        told[name] = [float(roc_auc_score(defect.ravel(), pixels.ravel())), bool(near[peak])]
-    return told
-
-
-def place_table(lines: list[dict]) -> None:
-    rows = [line["place"] for line in lines if "place" in line and line["verdict"] == "defect"]
-    if rows:
-        print(f"\n{len(rows)} parts called defective: pixel AUROC, peak on the defect")
-        for name in rows[0]:
-            mean = np.mean([row[name] for row in rows], axis=0)
-            print(f"  {name:26} {mean[0]:.3f}  {mean[1]:.2f}")
+        detector.predict = predict
 
 
 # ---------------------------------------------------------------- maps
@@ -194,9 +82,13 @@ def maps_of(inspection: Inspection, scene: xr.Dataset, rng: np.random.Generator)
     judged = inspection.predict(scene)
     names = judged["sensor"].values[judged["grid"].values == judged.attrs["reference"]]
     found = {}
-    for method in ("shapley", "channels", "occlusion"):
-        told = load("explain", method)().attribute(inspection.fusion, judged, scene)
+    network = any("timm" in spec for spec in inspection.fusion.features.values())
+    for method in ("shapley", "channels", "occlusion", *(["gradients"] if network else [])):
+        asked = OCCLUSION if method == "occlusion" else {}
+        told = load("explain", method)(**asked).attribute(inspection.fusion, judged, scene)
         found[method] = np.nan_to_num(told["attribution_map"].sel(sensor=names).values)
+    if network:  # of either sign: a pixel that takes strangeness away matters as well
+        found["gradients"] = gaussian_filter(np.abs(found["gradients"]), (0, 2, 2))
     edges = []
     for name in names:
         planes, known = contrast_of(scene[str(name)])
@@ -308,63 +200,92 @@ def randomised(inspection: Inspection) -> Inspection:
     return made
 
 
-def map_table(lines: list[dict]) -> None:
-    rows = [line["maps"] for line in lines if "maps" in line]
-    if not rows:
-        return
-    print(f"\n{len(rows)} defective parts\n")
+# ---------------------------------------------------------------- tables
+
+
+def interval(values: np.ndarray) -> str:
+    """Mean over parts with its interval."""
+    rng = np.random.default_rng(0)
+    means = values[rng.integers(0, len(values), (2000, len(values)))].mean(1)
+    low, high = np.percentile(means, (2.5, 97.5))
+    return f"{values.mean():.3f} ({low:.3f} to {high:.3f})"
+
+
+def map_table(rows: list[dict]) -> None:
+    methods = [name for name in rows[0] if name != "randomised"]
+    told = {
+        method: {key: np.array([row[method][key] for row in rows], float)
+                 for key in ("auroc", "hit", "deletion", "insertion")}
+        for method in methods
+    }  # fmt: skip
+    print(f"\n{len(rows)} parts called defective\n")
     print("| map | pixel AUROC | peak on the defect | deletion (low is faithful) | "
           "insertion (high is faithful) |\n|---|---|---|---|---|")  # fmt: skip
-    for method in [name for name in rows[0] if name != "randomised"]:
-        mean = {key: np.mean([row[method][key] for row in rows]) for key in rows[0][method]}
-        print(f"| {method} | {mean['auroc']:.3f} | {mean['hit']:.2f} | {mean['deletion']:.3f} | "
-              f"{mean['insertion']:.3f} |")  # fmt: skip
+    for method, own in told.items():
+        print(f"| {method} | {interval(own['auroc'])} | {own['hit'].mean():.2f} | "
+              f"{interval(own['deletion'])} | {interval(own['insertion'])} |")  # fmt: skip
+    print("\n| map | deletion less that of edges | of noise | insertion above that of edges | "
+          "of noise | better than edges in both |\n|---|---|---|---|---|---|")  # fmt: skip
+    for method in [name for name in methods if name not in ("edges", "noise")]:
+        cells = [
+            interval(told[method][key] - told[other][key])
+            for key in ("deletion", "insertion") for other in ("edges", "noise")
+        ]  # fmt: skip
+        lower = told[method]["deletion"] < told["edges"]["deletion"]
+        both = lower & (told[method]["insertion"] > told["edges"]["insertion"])
+        print(f"| {method} | {' | '.join(cells)} | {both.sum()} of {len(both)} |")
     odd = [row["randomised"] for row in rows]
-    same, auroc = (np.mean([row[key] for row in odd]) for key in ("spearman", "auroc"))
-    print(f"\nbanks shuffled: Spearman with the true map {same:.3f}, pixel AUROC {auroc:.3f}")
+    same, auroc = (np.array([row[key] for row in odd]) for key in ("spearman", "auroc"))
+    print(f"\nbanks shuffled: Spearman with the true map {interval(same)}, "
+          f"pixel AUROC {interval(auroc)}")  # fmt: skip
+
+
+def lines_of(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("category")
-    parser.add_argument("--fit", type=int, default=60)
-    parser.add_argument("--calibrate", type=int, default=60)
-    parser.add_argument("--most", type=int, default=300, help="Test captures.")
-    parser.add_argument("--maps", type=int, default=10, help="Of them, with maps measured.")
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("category", nargs="?")
+    parser.add_argument("--fit", type=int, default=24)
+    parser.add_argument("--calibrate", type=int, default=20)
+    parser.add_argument("--most", type=int, default=40, help="Parts called defective.")
+    parser.add_argument("--features", default="builtin")
     parser.add_argument("--lines", type=Path, default=Path("faithfulness.jsonl"))
     parser.add_argument("--model", type=Path, default=Path("faithfulness-model"))
-    parser.add_argument("--kept", type=Path, help="A seed's folder of fusion.py's WORK.")
+    parser.add_argument("--tell", type=Path, nargs="*", help="Only the table of these LINES.")
     given = parser.parse_args()
+    if given.folder:
+        measure(given)
+    known = [line for path in given.tell or [given.lines] for line in lines_of(path)]
+    rows = [line["maps"] for line in known if "maps" in line]
+    if rows:
+        map_table(rows)
+
+
+def measure(given: argparse.Namespace) -> None:
     dataset = Dataset(str(given.folder / "card.toml"), given.folder)
-    truth = json.loads((given.folder / "truth.json").read_text())["captures"]
-    if given.kept:
-        lines = of_kept(dataset, given.category, given.kept, truth, given.maps)
-        sensor_table(lines)
-        place_table(lines)
-        return
-    inspection = fitted(dataset, given.category, given.fit, given.calibrate, given.model)
+    inspection = fitted(dataset, given)
+    remembering(inspection)
     good = median_part(dataset, given.category)
-    test = dataset.captures(given.category, "test")
-    order_ = np.random.default_rng(0).permutation(len(test))[: given.most]
-    known = [json.loads(line) for line in given.lines.read_text().splitlines()] if (
-        given.lines.exists()) else []  # fmt: skip
+    known = lines_of(given.lines)
     done = {line["capture"] for line in known}
-    with given.lines.open("a") as out:
-        for index in order_:
-            capture = test[index]
-            if capture.id in done:
-                continue
-            scene = dataset.scene(capture)
-            line = {"capture": capture.id, **of_sensors(inspection, scene, truth[capture.id])}
-            wanted = sum("maps" in one for one in known) < given.maps
-            if wanted and line["verdict"] == "defect" and line["seen"] and "defect" in scene:
-                line["maps"] = of_maps(inspection, scene, good, int(index))
-            known.append(line)
+    test = [c for c in dataset.captures(given.category, "test") if c.mask is not None]
+    for number in np.random.default_rng(0).permutation(len(test)):
+        capture = test[number]
+        if sum("maps" in line for line in known) >= given.most:
+            break
+        if capture.id in done:
+            continue
+        scene = dataset.scene(capture)
+        verdict = inspection.predict(scene).attrs["verdict"]
+        line = {"capture": capture.id, "kind": capture.kind, "verdict": verdict}
+        if verdict == "defect" and scene["defect"].values.any():
+            line["maps"] = of_maps(inspection, scene, good, int(number))
+        known.append(line)
+        with given.lines.open("a") as out:
             out.write(json.dumps(line) + "\n")
-            out.flush()
-    sensor_table(known)
-    map_table(known)
 
 
 if __name__ == "__main__":

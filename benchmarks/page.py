@@ -5,7 +5,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ORDER = ["background", "fpfh", "resize", "coreset", "stream", "search", "pixels", "backbone",
-         "registration", "predict", "reading", "importing"]  # fmt: skip
+         "registration", "predict", "reading", "importing", "scaling"]  # fmt: skip
 HEAD = """# Speed and memory
 
 Every hot path against the fastest rival that is to be had, by one command:

@@ -6,16 +6,13 @@ from typing import Protocol
 
 import xarray as xr
 
+from mmdefect.ahead import Reader, read_ahead
 from mmdefect.captures import Capture
 from mmdefect.model import Origin
 
 
-class SceneReader(Protocol):
+class SceneReader(Reader, Protocol):
     """What captures are read by: a data set."""
-
-    def scene(self, capture: Capture) -> xr.Dataset:
-        """Read one capture."""
-        ...
 
     def origin(self, fit: Sequence[Capture], calibration: Sequence[Capture]) -> Origin:
         """Tell what a model has to know of the data set."""
@@ -31,7 +28,7 @@ class CaptureScenes:
 
     def __iter__(self) -> Iterator[xr.Dataset]:
         """Read one scene after the other."""
-        return (self.dataset.scene(capture) for capture in self.captures)
+        return read_ahead(self.dataset, self.captures)
 
     def __len__(self) -> int:
         """Count the captures."""

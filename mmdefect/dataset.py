@@ -46,6 +46,8 @@ class Dataset:
         Look only into this folder below the root.
     cache : SceneCache, optional
         Where scenes are kept.
+    readers : int
+        Processes that read scenes ahead (``mmdefect.ahead``).
 
     Raises
     ------
@@ -70,6 +72,7 @@ class Dataset:
         learnt: Origin | None = None,
         below: Path | None = None,
         cache: SceneCache | None = None,
+        readers: int = 0,
     ) -> None:
         self.card = card if isinstance(card, Card) else read_card(card)
         self.root = Path(root)
@@ -79,8 +82,7 @@ class Dataset:
         self.refused: list[Refusal] = []
         self.notes: list[str] = list(self.card.notes)
         self._digests = Digests(self.root)
-        self._learnt = learnt
-        self._cache = cache
+        self._learnt, self._cache, self.readers = learnt, cache, readers
         self._reader = FrameReader(
             self.card, self.root, self.refused, learnt.sizes if learnt else {}
         )

@@ -55,6 +55,8 @@ def describe(path: str | Path) -> Row:
         "knows_good": facts["knows_good"],
         "false_alarm": inspection.false_alarm,
         "smallest_false_alarm": inspection.smallest_false_alarm,
+        "referral": inspection.refer.state(),
+        "referred": inspection.refer.words,
         "zones": {
             zone.name: "ignored" if zone.ignore else zone.false_alarm
             for zone in inspection.zones.entries
@@ -112,6 +114,7 @@ def lines_of(told: Row) -> list[str]:
         f"learnt from  {told['parts']['fit'] if told['parts']['fit'] is not None else '?'} parts; "
         f"calibrated with {told['parts']['calibration']}",
         f"false alarms {told['false_alarm']:g}; {promise(told)}",
+        f"referred     {told['referred'] or 'what cannot be promised'}",
         f"manifest     {told['manifest'] or 'unknown'}",
         f"made by      mmdefect {told['mmdefect']}, format {told['format']}, {told['created']}",
     ]

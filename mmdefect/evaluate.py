@@ -38,6 +38,7 @@ def evaluate(
     categories: Sequence[str] = (),
     settings: Settings | None = None,
     cache: SceneCache | None = None,
+    readers: int = 0,
     few: Sequence[int] = (),
     viewer_bytes: int = VIEWER_BYTES,
     hands: Hands | None = None,
@@ -57,6 +58,8 @@ def evaluate(
     settings : Settings, optional
     cache : SceneCache, optional
         Where scenes are kept.
+    readers : int
+        Processes that read captures ahead.
     few : sequence of int
         Numbers of good parts: the test parts are ranked once more after learning from so few.
     viewer_bytes : int
@@ -76,7 +79,7 @@ def evaluate(
         When nothing could be evaluated.
     """
     settings = settings or Settings()
-    dataset = Dataset(card, root, sensors=settings.sensors or None, cache=cache)
+    dataset = Dataset(card, root, sensors=settings.sensors or None, cache=cache, readers=readers)
     check_features(dataset, settings)
     chosen = _categories(dataset, categories)
     folder = out_folder(Path(out), dataset.root)

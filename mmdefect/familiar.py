@@ -23,7 +23,9 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from mmdefect.errors import SceneError
 from mmdefect.features._contrast import contrast_of
+from mmdefect.referral import Referral
 from mmdefect.scene import present_in, sensors_of
+from mmdefect.usual import Usual
 from mmdefect.verdict import conformal_threshold
 
 Cells = NDArray[np.float64]
@@ -53,12 +55,15 @@ class Familiar:
         fewer than eight parts were learnt.
     strangeness : float array (part,)
         Of the calibration parts.
+    usual : Usual
+        What they measure at each place.
     """
 
     frames: dict[str, tuple[str, str]] = field(default_factory=dict)
     mean: dict[str, Cells] = field(default_factory=dict)
     spread: dict[str, Cells] = field(default_factory=dict)
     strangeness: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    usual: Usual = field(default_factory=Usual)
 
     @classmethod
     def learn(cls, scenes: Iterable[xr.Dataset]) -> "Familiar":
@@ -78,6 +83,7 @@ class Familiar:
             familiar.frames |= {name: _kind(scene, name) for name in framed}
             for name in present_in(scene) if framed else ():
                 seen.setdefault(name, []).append(coarse(scene[name]))
+                familiar.usual.see(name, scene[name])
         for name, cells in seen.items():
             if len(cells) >= _LEAST_PARTS:
                 familiar.mean[name], familiar.spread[name] = _moments(np.stack(cells))
@@ -147,11 +153,11 @@ class Familiar:
     def joined(self, strangeness: Sequence[float]) -> "Familiar":
         """Give the same with further calibration parts."""
         together = np.concatenate([self.strangeness, np.array(strangeness, dtype=np.float64)])
-        return Familiar(self.frames, self.mean, self.spread, together)
+        return Familiar(self.frames, self.mean, self.spread, together, self.usual)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Give what was learnt: arrays, and what JSON can hold."""
-        arrays = {"strangeness": self.strangeness}
+        arrays = {"strangeness": self.strangeness, **self.usual.state()}
         for name in self.mean:
             arrays |= {f"{name}/mean": self.mean[name], f"{name}/spread": self.spread[name]}
         return arrays, {name: list(kind) for name, kind in self.frames.items()}
@@ -171,7 +177,8 @@ class Familiar:
         }
         frames = {name: (str(kind[0]), str(kind[1])) for name, kind in told.items()}
         strangeness = np.array(arrays.get("strangeness", np.empty(0)))
-        return cls(frames, pairs["mean"], pairs["spread"], strangeness)
+        usual = Usual.from_state(arrays)
+        return cls(frames, pairs["mean"], pairs["spread"], strangeness, usual)
 
     def _seen(self, scene: xr.Dataset, name: str) -> float:
         """Give the share of the cells that are usually seen, and were."""
@@ -292,7 +299,7 @@ def check_scene(
             )
 
 
-def three_way(judged: xr.Dataset, why_not: str, refer: float) -> xr.Dataset:
+def three_way(judged: xr.Dataset, why_not: str, referral: Referral) -> xr.Dataset:
     """Refuse what is not inspectable, and refer what is between good and defect.
 
     Parameters
@@ -301,8 +308,8 @@ def three_way(judged: xr.Dataset, why_not: str, refer: float) -> xr.Dataset:
         With ``p_value`` and the attr ``verdict``.
     why_not : str
         Why it is not inspectable; empty where it is.
-    refer : float
-        The p-value up to which a good part is referred; 0 for no band.
+    referral : Referral
+        The band of p-values that is referred.
 
     Returns
     -------
@@ -312,7 +319,8 @@ def three_way(judged: xr.Dataset, why_not: str, refer: float) -> xr.Dataset:
     if why_not:
         return judged.assign_attrs(verdict="not_inspectable", why=why_not)
     p_value = float(judged["p_value"].item())
-    if judged.attrs["verdict"] == "good" and p_value <= refer:
-        why = f"p = {p_value:.3g} lies in the band that is referred, up to {refer:.3g}"
-        return judged.assign_attrs(verdict="refer", why=why)
-    return judged
+    verdict = referral.verdict(judged.attrs["verdict"], p_value)
+    if verdict == judged.attrs["verdict"]:
+        return judged
+    why = f"p = {p_value:.3g} lies in the band that is referred: {referral.words}"
+    return judged.assign_attrs(verdict=verdict, why=why)

@@ -19,6 +19,7 @@ def fit(
     category: str = "",
     settings: Settings | None = None,
     cache: SceneCache | None = None,
+    readers: int = 0,
 ) -> tuple[Inspection, Dataset]:
     """Learn good parts, and write a model.
 
@@ -35,6 +36,8 @@ def fit(
     settings : Settings, optional
     cache : SceneCache, optional
         Where scenes are kept.
+    readers : int
+        Processes that read captures ahead.
 
     Returns
     -------
@@ -48,7 +51,7 @@ def fit(
         When nothing could be learnt, or something is there already.
     """
     settings, out = settings or Settings(), Path(out)
-    dataset = Dataset(card, root, sensors=settings.sensors or None, cache=cache)
+    dataset = Dataset(card, root, sensors=settings.sensors or None, cache=cache, readers=readers)
     check_features(dataset, settings)
     if out.resolve().is_relative_to(dataset.root.resolve()):
         raise CardError(

@@ -21,6 +21,7 @@ from mmdefect.judging import Judge, places_to_regions
 from mmdefect.model import Learnt, ModelFolder, Origin, load, save
 from mmdefect.peaks import Peaks, usual_area
 from mmdefect.records import rows_of
+from mmdefect.referral import Referral
 from mmdefect.regions import Region, surface_area
 from mmdefect.reliability import Reliability
 from mmdefect.signs import with_signs
@@ -39,10 +40,9 @@ class Inspection:
     false_alarm : float
         The wanted rate of good parts called defective.
     zones : Zones, optional
-        What is ignored and what is judged apart; by default those of the card, when the scenes
-        come from a `Dataset`.
-    refer : float
-        A part is referred to a person up to this p-value; not kept with a model.
+        What is ignored and what is judged apart; by default those of the card of a `Dataset`.
+    refer : float or Referral
+        The band of p-values that is referred to a person; a float is its upper end.
 
     Attributes
     ----------
@@ -51,13 +51,13 @@ class Inspection:
     peaks_ : Peaks
         How high their maps reach.
     familiar_ : Familiar
-        What good parts look like; a part that looks like none is not inspectable.
+        What good parts look like.
     origin_ : Origin or None
         The data set, when the scenes came from one.
     model_ : ModelFolder or None
         Where it was loaded from, or last saved to.
     weighing_ : str
-        What labelled defective parts said of the sensors, where they were asked.
+        What labelled defective parts said of the sensors.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class Inspection:
         fusion: Fusion,
         false_alarm: float = 0.05,
         zones: Zones | None = None,
-        refer: float = 0.0,
+        refer: float | Referral = 0.0,
     ) -> None:
         if not 0 < false_alarm < 1:
             raise ValueError(f"false_alarm is {false_alarm}; a rate between 0 and 1 was promised")
         self.fusion = fusion
         self.false_alarm = false_alarm
         self.zones = zones or Zones()
-        self.refer = refer
+        self.refer = Referral(high=refer) if isinstance(refer, float | int) else refer
         self.origin_: Origin | None = None
         self.model_: ModelFolder | None = None
         self.weighing_ = ""
@@ -99,8 +99,7 @@ class Inspection:
         calibration : Scenes
             Other good parts.
         defective : Scenes, optional
-            Labelled defective parts, by which a fusion may weigh its sensors; none of them may be
-            tested later.
+            Labelled defective parts that weigh the sensors; none of them may be tested later.
 
         Returns
         -------
@@ -199,8 +198,8 @@ class Inspection:
         """
         self._check(scene)
         told = self.predict(scene) if prediction is None else prediction
-        places = self.zones.places(scene)
-        return explained(self._judge, self.fusion, scene, told, places, nearest)
+        known = (self.zones.places(scene), nearest, self.familiar_.usual)
+        return explained(self._judge, self.fusion, scene, told, *known)
 
     def table(self, scenes: Iterable[xr.Dataset]) -> list[dict[str, Any]]:
         """Judge scenes, and tell the results as tidy rows.
@@ -243,8 +242,8 @@ class Inspection:
             raise ModelError(
                 "zones are saved with the card they stand in; fit on the scenes of a Dataset"
             )
-        rate = self.false_alarm
-        self.model_ = save(learnt, Path(path), false_alarm=rate, settings=settings or {})
+        told: Any = {"false_alarm": self.false_alarm, "referral": self.refer.state()}
+        self.model_ = save(learnt, Path(path), **told, settings=settings or {})
         return self.model_
 
     @classmethod
@@ -268,7 +267,8 @@ class Inspection:
         learnt, folder = load(Path(path))
         card = learnt.origin.card if learnt.origin else None
         zones = Zones(card.zones if card else ())
-        inspection = cls(learnt.fusion, folder.current.false_alarm, zones)
+        refer = Referral.from_state(folder.current.referral)
+        inspection = cls(learnt.fusion, folder.current.false_alarm, zones, refer)
         inspection.calibration_, inspection.peaks_ = learnt.calibration, learnt.peaks
         inspection.size_, inspection.familiar_ = learnt.size, learnt.familiar
         inspection.origin_ = learnt.origin

@@ -106,20 +106,22 @@ class CaptureJudge:
         self.viewer = viewer
         self._explainer: Explainer = load("explain", "shapley")()
 
-    def __call__(self, capture: Capture) -> Judged:
+    def __call__(self, capture: Capture, scene: xr.Dataset | None = None) -> Judged:
         """Judge one capture.
 
         Parameters
         ----------
         capture : Capture
             Of the data set.
+        scene : Dataset, optional
+            The capture, where it was read ahead.
 
         Returns
         -------
         Judged
         """
         started = time.perf_counter()
-        scene = self.dataset.scene(capture)
+        scene = self.dataset.scene(capture) if scene is None else scene
         prediction = self.inspection.predict(scene)
         seconds = time.perf_counter() - started
         fused = prediction["anomaly_map"].values[None]
@@ -160,7 +162,7 @@ class CaptureJudge:
         self, scene: xr.Dataset, prediction: xr.Dataset, record: Row
     ) -> tuple[str, Packed | None]:
         """Make a capture's parts of report and viewer; tell the sensors' shares in the record."""
-        shares = self._explainer.attribute(self.inspection.fusion, prediction, scene)
+        shares, why = self._why(scene, prediction, record)
         for name, share in zip(
             shares["sensor"].values, shares["attribution"].values.tolist(), strict=True
         ):
@@ -170,7 +172,19 @@ class CaptureJudge:
         if not self.viewer:
             return card, None
         mapped = pictured.assign(attribution_map=shares["attribution_map"])
-        return card, pack_capture(scene, mapped, record, good_scores(self.inspection, prediction))
+        told = {**record, **why}
+        return card, pack_capture(scene, mapped, told, good_scores(self.inspection, prediction))
+
+    def _why(
+        self, scene: xr.Dataset, prediction: xr.Dataset, record: Row
+    ) -> tuple[xr.Dataset, Row]:
+        """Give the shares; for the page of what is called defective also what is known of it."""
+        if not self.viewer or record["verdict"] != "defect":
+            return self._explainer.attribute(self.inspection.fusion, prediction, scene), {}
+        told = self.inspection.explain(scene, prediction)
+        regions = [finding.why for finding in told.findings]
+        shares = {"attribution": told.attribution, "attribution_map": told.attribution_map}
+        return xr.Dataset(shares), {"regions": regions, "guarantee": told.guarantee}
 
 
 class Hands(Protocol):
@@ -198,4 +212,6 @@ class OwnHands:
 
     def judged(self, judge: CaptureJudge, captures: Sequence[Capture]) -> Iterator[Judged]:
         """Judge captures, as ``Hands`` says."""
-        return map(judge, captures)
+        if judge.dataset.readers < 1:
+            return map(judge, captures)
+        return map(judge, captures, judge.dataset.scenes(captures))

@@ -93,7 +93,9 @@ class Learning:
             seed=self.settings.seed,
             **(options or {}),
         )
-        inspection = Inspection(fusion, self.settings.false_alarm, self.zones)
+        inspection = Inspection(
+            fusion, self.settings.false_alarm, self.zones, self.settings.referral
+        )
         scenes = self.dataset.scenes
         weighing = scenes(self.defective_parts) if self.settings.learn_weights else None
         inspection.fit(scenes(self.fit_parts), scenes(self.calibration_parts), weighing)

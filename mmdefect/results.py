@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mmdefect import __version__
-from mmdefect.metrics import Estimate, part_metrics, pixel_metrics, rates
+from mmdefect.metrics import PRO_POINTS, Estimate, part_metrics, pixel_metrics, rates
 from mmdefect.provenance import versions
 from mmdefect.records import FUSED
 from mmdefect.spill import MapSpill
@@ -104,12 +104,14 @@ def _row(
     found |= _rates(records, name, threshold, good, defect)
     view = spill.view(name, [*good, *defect]) if spill is not None else ()
     found |= pixel_metrics(view, seed=seed)
+    pro = [[at, _number(found.pop(name).value)] for name, at in PRO_POINTS.items()]
     seconds = [_seconds(record, name) for _, record in chosen]
     return {
         "n_good": len(good),
         "n_defect": len(defect),
         "n_with_truth": len(view),
         **{key: _number(estimate.value) for key, estimate in found.items() if "grid" not in key},
+        "pro": None if pro[0][1] is None else pro,
         "threshold": _number(threshold),
         "seconds_per_capture": _number(float(np.median(seconds))) if seconds else None,
         "peak_bytes": peak_bytes(),
@@ -209,6 +211,7 @@ def header(settings: Row) -> Row:
         "rows": [],
         "rows_per_kind": [],
         "few": [],
+        "costs": [],
         "captures": [],
         "refused": [],
         "notes": [],

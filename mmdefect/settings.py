@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mmdefect.referral import Referral
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -22,6 +24,8 @@ class Settings:
     bank_bytes : int
         Bytes that all detectors may hold while fitting.
     seed : int
+    referral : Referral
+        The band of p-values that is referred to a person.
     learn_weights : bool
         Weigh the sensors by labelled defective captures outside the test split, where held-out
         ones show that it is better.
@@ -35,3 +39,4 @@ class Settings:
     bank_bytes: int = 512 << 20
     seed: int = 0
     learn_weights: bool = False
+    referral: Referral = field(default_factory=Referral)

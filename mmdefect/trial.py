@@ -17,6 +17,7 @@ from mmdefect.learning import Learning
 from mmdefect.marked import add_box_numbers, drop_part_numbers, highest_pixels
 from mmdefect.progress import track
 from mmdefect.records import FUSED
+from mmdefect.referral import cost_row
 from mmdefect.results import Row, rows_of_category
 from mmdefect.settings import Settings
 from mmdefect.spill import MapSpill
@@ -105,6 +106,7 @@ class Trial:
             drop_part_numbers([*rows, *rows_per_kind])
         if any(capture.boxes is not None for capture in test):
             self._add_boxes(rows, spill, test, calibrate, on_grid)
+        self._add_costs(results, records)
         results["rows"] += rows
         results["rows_per_kind"] += rows_per_kind
         results["captures"] += records
@@ -114,6 +116,13 @@ class Trial:
         }  # fmt: skip
         results["manifest"][self.category] = manifest
         results["smallest_false_alarm"][self.category] = self.inspection.smallest_false_alarm
+
+    def _add_costs(self, results: Row, records: list[Row]) -> None:
+        """Say what the verdicts would cost, where costs were stated."""
+        costs = self.settings.referral.costs
+        row = costs and cost_row(records, costs, self.settings.false_alarm)
+        if row:
+            results["costs"].append({"category": self.category, **row})
 
     def _add_boxes(
         self,

@@ -26,6 +26,7 @@ from mmdefect.inspection import Inspection
 from mmdefect.line import Finder
 from mmdefect.model import Change, ModelFolder, Origin, content_of
 from mmdefect.reading import FrameReader
+from mmdefect.referral import Referral
 from mmdefect.registry import load
 
 _OF_THE_RIG = ("reference", "registered", "rig", "files", "background", "pad", "zones")
@@ -38,14 +39,18 @@ class Updated(NamedTuple):
     refused: list[Refusal]
 
 
-def set_false_alarm(model: str | Path, false_alarm: float) -> Change:
-    """Change the false-alarm rate of a model; nothing is learnt.
+def set_false_alarm(
+    model: str | Path, false_alarm: float | None = None, referral: Referral | None = None
+) -> Change:
+    """Change the false-alarm rate of a model, or what it refers; nothing is learnt.
 
     Parameters
     ----------
     model : str or Path
-    false_alarm : float
-        In (0, 1).
+    false_alarm : float, optional
+        In (0, 1); stays where it is not given.
+    referral : Referral, optional
+        The band of p-values that is referred; stays where it is not given.
 
     Returns
     -------
@@ -58,9 +63,10 @@ def set_false_alarm(model: str | Path, false_alarm: float) -> Change:
     ValueError
         When the rate is none.
     """
-    if not 0 < false_alarm < 1:
+    if false_alarm is not None and not 0 < false_alarm < 1:
         raise ValueError(f"false_alarm is {false_alarm}; a rate between 0 and 1 was promised")
-    return ModelFolder(Path(model)).change("threshold", false_alarm=false_alarm)
+    band = None if referral is None else referral.state()
+    return ModelFolder(Path(model)).change("threshold", false_alarm=false_alarm, referral=band)
 
 
 def update(model: str | Path, card: Card | str | Path, good: Sequence[str | Path]) -> Updated:

@@ -7,6 +7,7 @@ import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ["MMDEFECT_BACKBONE"] = "eager"  # no test depends on which way is quickest here
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

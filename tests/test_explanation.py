@@ -13,7 +13,9 @@ from mmdefect.errors import NotFittedError, SceneError
 from mmdefect.familiar import Familiar
 from mmdefect.geometry.around import height_above_ring
 from mmdefect.inspection import Inspection
+from mmdefect.referral import Referral
 from mmdefect.registry import load
+from mmdefect.usual import Usual
 
 AREA = 64 * PITCH**2
 
@@ -75,6 +77,57 @@ def test_a_void_lets_more_through(inspection):
     told = measured(inspection.explain(plate(501, void=True)))
     assert told["attenuation"] == pytest.approx(-ATTENUATION, abs=0.05)
     assert "depth" not in told or told["depth"] < 0.05
+
+
+def test_a_region_is_held_against_good_parts_at_the_same_place_too(inspection, dented):
+    told = {(one.quantity, one.against): one.value for one in dented.findings[0].measures}
+    assert told["temperature", "good parts there"] == pytest.approx(KELVIN, abs=0.3)
+    assert abs(told["attenuation", "good parts there"]) < 0.1
+    assert "K warmer than good parts there (infrared)" in dented.findings[0].words
+    warmer = plate(500, dent=True, hot=True)
+    warmer["infrared"] += 3.0  # a warmer hall is no defect
+    again = inspection.familiar_.usual.apart("infrared", warmer["infrared"])
+    before = inspection.familiar_.usual.apart("infrared", warmer["infrared"] - 3.0)
+    np.testing.assert_allclose(again, before, atol=1e-3)
+
+
+def test_what_every_good_part_shows_there_is_no_difference_to_them():
+    def riveted(seed: int) -> xr.DataArray:
+        frame = plate(seed)["infrared"]
+        frame.values[PLACE] -= 5.0
+        return frame
+
+    usual = Usual()
+    for seed in range(7):
+        usual.see("infrared", riveted(seed))
+    assert np.isnan(usual.apart("infrared", riveted(50))).all()  # seven parts are too few
+    usual.see("infrared", riveted(7))
+    apart = usual.apart("infrared", riveted(50))
+    assert abs(np.median(apart[PLACE])) < 0.2
+    again = Usual.from_state(usual.state()).apart("infrared", riveted(50))
+    np.testing.assert_allclose(again, apart, atol=1e-4)
+    plain = usual.apart("infrared", plate(50)["infrared"])
+    assert np.median(plain[PLACE]) == pytest.approx(5.0, abs=0.3)
+    assert usual.apart("xray", plate(50)["xray"]) is None
+
+
+def test_a_large_frame_is_held_against_good_parts_cell_by_cell():
+    rng = np.random.default_rng(0)
+    attrs = {"modality": "infrared", "units": "K"}
+
+    def frame(step: float) -> xr.DataArray:
+        values = 300 + rng.normal(0, 0.01, (301, 700)).astype(np.float32)
+        values[90:120, 300:330] += step
+        return xr.DataArray(values, dims=("y", "x"), attrs=attrs)
+
+    usual = Usual()
+    for _ in range(8):
+        usual.see("hot", frame(0.0))
+    apart = usual.apart("hot", frame(2.0))
+    assert apart.shape == (301, 700)
+    assert apart[93:117, 303:327].mean() == pytest.approx(2.0, abs=0.05)
+    assert max(held.size for held in usual.state().values()) <= 256 * 256
+    assert usual.apart("hot", frame(0.0)[:100]) is None
 
 
 def test_nothing_is_measured_in_relative_units():
@@ -310,11 +363,11 @@ def test_half_a_part_unseen_is_not_inspectable_and_a_single_blind_sensor_is_no_r
 def test_a_band_between_good_and_defect_is_referred(inspection):
     told = inspection.predict(plate(5))
     p_value = float(told["p_value"])
-    inspection.refer = p_value
+    inspection.refer = Referral(high=p_value)
     try:
         banded = inspection.predict(plate(5))
     finally:
-        inspection.refer = 0.0
+        inspection.refer = Referral()
     assert told.attrs["verdict"] == "good"
     assert banded.attrs["verdict"] == "refer"
     assert "lies in the band" in banded.attrs["why"]

@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from mmdefect.errors import SceneError
 from mmdefect.metrics import pixel_metrics
 from mmdefect.metrics._pixels import score_keys
-from mmdefect.metrics.pixel import PIXEL_METRICS
+from mmdefect.metrics.pixel import PIXEL_METRICS, PRO_POINTS
 
 LIMITS = {"aupro_30": 0.3, "aupro_10": 0.1, "aupro_05": 0.05, "aupro_01": 0.01}
 UNDEFINED = (None, None, None)
@@ -82,6 +82,14 @@ def direct_aupro(maps, limit):
     return area(x, y, limit)
 
 
+def direct_pro(maps, at):
+    """Find the largest mean overlap that marks at most a share of the good pixels."""
+    masks, scores = flat(maps)
+    good, regions = scores[~masks], region_scores(maps)
+    allowed = [t for t in np.unique(scores) if (good >= t).sum() <= at * good.size + 1e-9]
+    return max((np.mean([np.mean(r >= t) for r in regions]) for t in allowed), default=0.0)
+
+
 def literature_aupro(maps, limit, thresholds):
     """Try thresholds equidistant in rank, as the code behind published tables does."""
     masks, scores = flat(maps)
@@ -117,6 +125,14 @@ def test_aupro_equals_the_direct_evaluation_at_every_threshold(maps):
 
 @given(small_maps())
 @settings(deadline=None, max_examples=30)
+def test_the_points_of_the_pro_curve_equal_the_direct_evaluation(maps):
+    estimates = pixel_metrics(maps)
+    for name, at in PRO_POINTS.items():
+        assert estimates[name].value == pytest.approx(direct_pro(maps, at), abs=1e-12)
+
+
+@given(small_maps())
+@settings(deadline=None, max_examples=30)
 def test_aupro_on_a_grid_equals_the_direct_evaluation_at_its_thresholds(maps):
     estimates = pixel_metrics(maps)
     for thresholds in (99, 100):
@@ -137,6 +153,7 @@ def test_all_pixel_metrics_equal_direct_evaluations_on_continuous_scores():
         expected[name] = direct_aupro(maps, limit)
         for thresholds in (99, 100):
             expected[f"{name}_grid{thresholds}"] = literature_aupro(maps, limit, thresholds)
+    expected |= {name: direct_pro(maps, at) for name, at in PRO_POINTS.items()}
     assert values(pixel_metrics(maps)) == pytest.approx(expected, abs=1e-10)
 
 
@@ -231,7 +248,7 @@ def test_minus_zero_and_zero_tie():
 def test_pixel_intervals_hold_their_value_and_narrow_with_more_captures():
     few, many = pixel_metrics(planted(8)), pixel_metrics(planted(80))
     for name, (value, low, high) in many.items():
-        if "grid" in name:
+        if "grid" in name or name in PRO_POINTS:
             assert (low, high) == (None, None)
         else:
             assert 0 <= low < value < high <= 1

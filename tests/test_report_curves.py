@@ -68,6 +68,20 @@ def test_the_page_has_a_drawing_and_its_numbers_for_every_category():
     assert (np.diff(places[:, 1]) <= 0).all()
 
 
+def test_the_pro_curve_ends_at_thirty_percent_and_the_fusion_comes_first():
+    rows = [
+        {"category": "plate", "sensor": "rgb", "pro": [[0.0, 0.1], [0.3, 0.8]]},
+        {"category": "plate", "sensor": "fused", "pro": [[0.0, 0.5], [0.15, 0.75], [0.3, 1.0]]},
+        {"category": "plate", "sensor": "xray", "pro": None},
+    ]
+    page = ET.fromstring(curves_section(RECORDS, 0.05, rows))
+    svg = next(one for one in page.iter("svg") if one.get("aria-label") == "PRO")
+    fused, rgb = (line.get("points") for line in svg.iter("polyline"))
+    assert fused == "34.0,108.0 134.0,58.0 234.0,8.0"
+    assert rgb == "34.0,188.0 234.0,48.0"
+    assert {"0.15", "0.3", "fused", "rgb"} <= {text.text for text in svg.iter("text")}
+
+
 def test_without_defects_there_is_no_roc_and_without_captures_no_section():
     assert "ROC" not in curves_section(RECORDS[:3], 0.05)
     assert curves_section([], 0.05) == ""

@@ -42,6 +42,7 @@ def made(side: int) -> Case:
         targets={"DBSCAN recipe": 100},
         checks=checks,
         rounds=3,
+        once=("DBSCAN recipe",) if side > 500 else (),
     )
 
 

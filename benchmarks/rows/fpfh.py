@@ -38,7 +38,7 @@ def made(side: int, share: str) -> Case:
         rivals={"open3d": lambda: in_a_tree(places)},
         targets={"open3d": 12},
         checks=lambda: agreement(cloud, near, far),
-        rounds=5 if side < 500 else 3,
+        rounds=5 if side < 500 else 2,
     )
 
 

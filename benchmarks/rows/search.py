@@ -23,8 +23,11 @@ BANK = 78_400
 
 def cases(quick: bool) -> dict[str, Callable[[], Case]]:
     sizes = [(784, 7840)] if quick else [(784, 7840), (3136, 7840), (784, BANK), (3136, BANK)]
-    made = {f"{kind}, {asked} x {held}": partial(case, kind, asked, held)
-            for kind in ("real", "even") for asked, held in sizes}  # fmt: skip
+    made = {
+        f"{kind}, {asked} x {held}": partial(case, kind, asked, held)
+        for kind in ("real", "even")
+        for asked, held in sizes
+    }
     if not quick:
         del made["even, 3136 x 78400"]
     return made
@@ -79,9 +82,10 @@ def case(kind: str, asked: int, held: int) -> Case:
         rivals=rivals,
         targets={"torch.cdist": goals[0], "product alone": goals[1]},
         checks=checks,
-        rounds=5 if held < BANK else 3,
+        rounds=5 if held < BANK else 1 if asked > 1000 else 3,
+        threads=(1, 2) if asked * held < 3e7 else (1,),
         once=("faiss flat",),
-        memory=held < BANK or asked < 1000,
+        memory=held < BANK,
     )
 
 

@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from mmdefect.cache import SceneCache
+    from mmdefect.referral import Referral
     from mmdefect.settings import Settings
 
 CardName = Annotated[str, typer.Argument(help="A card's name, or the path of a TOML file.")]
@@ -47,6 +48,20 @@ LearnWeights = Annotated[
         "held-out ones show that it is better.",
     ),
 ]
+ReferUpTo = Annotated[
+    float,
+    typer.Option(help="Refer what is called good up to this p-value to a person; 0: nothing."),
+]
+Costs = Annotated[
+    str,
+    typer.Option(
+        help="What a missed defect, a false alarm and a referral cost, e.g. 200,20,1: verdicts "
+        "that are dearer than a person's look are referred."
+    ),
+]
+DefectRate = Annotated[
+    float, typer.Option(help="With --costs: the share of the line's parts that are defective.")
+]
 Seed = Annotated[int, typer.Option(help="Of every random step.")]
 Cache = Annotated[
     Path | None,
@@ -59,6 +74,13 @@ CacheBytes = Annotated[
     int, typer.Option(min=1 << 20, help="Bytes the cache may hold; the oldest scenes go first.")
 ]
 CACHE_BYTES = 8 << 30
+ViewerBytes = Annotated[
+    int, typer.Option(min=0, help="Bytes of the viewer's pages, mistakes first; 0 for none.")
+]
+Readers = Annotated[
+    int,
+    typer.Option(min=0, help="Processes that read captures ahead, beside the one that judges."),
+]
 
 
 def check_rate(false_alarm: float) -> None:
@@ -76,6 +98,49 @@ def check_rate(false_alarm: float) -> None:
         raise typer.BadParameter("a rate between 0 and 1 was promised", param_hint="--false-alarm")
 
 
+def referral_of(refer_up_to: float, costs: str, defect_rate: float) -> "Referral":
+    """Make the band that the flags ask for.
+
+    Parameters
+    ----------
+    refer_up_to : float
+        0 where it was not given.
+    costs : str
+        Three numbers, separated by commas; empty where it was not given.
+    defect_rate : float
+
+    Returns
+    -------
+    Referral
+
+    Raises
+    ------
+    BadParameter
+        When both are given, or one is no cost, rate or p-value.
+    """
+    from mmdefect.referral import Costs, Referral
+
+    if costs and refer_up_to:
+        raise typer.BadParameter(
+            "costs make a band of their own; leave one of the two out", param_hint="--refer-up-to"
+        )
+    try:
+        if not costs:
+            return Referral(high=refer_up_to)
+        numbers = [float(word) for word in costs.split(",")]
+        missed, false_alarm, referral = numbers
+        return Referral.of_costs(Costs(missed, false_alarm, referral, defect_rate))
+    except ValueError as error:
+        text = (
+            str(error)
+            if "promised" in str(error)
+            else (f"{costs!r} was given; three numbers were promised, e.g. 200,20,1")
+        )
+        raise typer.BadParameter(
+            text, param_hint="--costs" if costs else "--refer-up-to"
+        ) from error
+
+
 def settings_of(
     card: str,
     sensors: str,
@@ -86,6 +151,7 @@ def settings_of(
     bank_bytes: int,
     seed: int,
     learn_weights: bool = False,
+    referral: "Referral | None" = None,
 ) -> "Settings":
     """Make the settings that the shared flags ask for.
 
@@ -100,6 +166,7 @@ def settings_of(
     MmdefectError
         When the features cannot be made.
     """
+    from mmdefect.referral import Referral
     from mmdefect.settings import Settings
 
     check_rate(false_alarm)
@@ -112,6 +179,7 @@ def settings_of(
         bank_bytes=bank_bytes,
         seed=seed,
         learn_weights=learn_weights,
+        referral=referral or Referral(),
     )
 
 

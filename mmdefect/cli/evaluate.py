@@ -23,6 +23,9 @@ def command(
     bank_bytes: options.BankBytes = 512 << 20,
     seed: options.Seed = 0,
     learn_weights: options.LearnWeights = False,
+    refer_up_to: options.ReferUpTo = 0.0,
+    costs: options.Costs = "",
+    defect_rate: options.DefectRate = 0.01,
     few: Annotated[
         str,
         typer.Option(
@@ -31,10 +34,8 @@ def command(
     ] = "",
     cache: options.Cache = None,
     cache_bytes: options.CacheBytes = options.CACHE_BYTES,
-    viewer_bytes: Annotated[
-        int,
-        typer.Option(min=0, help="Bytes of the viewer's pages, mistakes first; 0 for none."),
-    ] = 256 << 20,
+    viewer_bytes: options.ViewerBytes = 256 << 20,
+    readers: options.Readers = 0,
     workers: options.Workers = 0,
     scheduler: options.Scheduler = "",
     out: Annotated[
@@ -48,10 +49,9 @@ def command(
     from mmdefect.progress import progress_shown
     from mmdefect.report import console_table
 
-    settings = options.settings_of(
-        card, sensors, features, detector, fusion, false_alarm, bank_bytes, seed, learn_weights
-    )
-    scenes = options.cache_of(cache, cache_bytes)
+    band = options.referral_of(refer_up_to, costs, defect_rate)
+    how = (sensors, features, detector, fusion, false_alarm, bank_bytes, seed, learn_weights)
+    settings = options.settings_of(card, *how, band)
     with progress_shown(), hired(workers, scheduler) as hands:
         results = run(
             card,
@@ -59,7 +59,8 @@ def command(
             out,
             categories=category or (),
             settings=settings,
-            cache=scenes,
+            cache=options.cache_of(cache, cache_bytes),
+            readers=readers,
             few=options.counts_of(few),
             viewer_bytes=viewer_bytes,
             hands=hands,

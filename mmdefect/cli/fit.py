@@ -24,21 +24,25 @@ def command(
     bank_bytes: options.BankBytes = 512 << 20,
     seed: options.Seed = 0,
     learn_weights: options.LearnWeights = False,
+    refer_up_to: options.ReferUpTo = 0.0,
+    costs: options.Costs = "",
+    defect_rate: options.DefectRate = 0.01,
     cache: options.Cache = None,
     cache_bytes: options.CacheBytes = options.CACHE_BYTES,
+    readers: options.Readers = 0,
 ) -> None:
     """Learn good parts, and keep what was learnt as a model."""
     from mmdefect.cli._tell import tell
     from mmdefect.fitting import fit
     from mmdefect.progress import progress_shown
 
-    settings = options.settings_of(
-        card, sensors, features, detector, fusion, false_alarm, bank_bytes, seed, learn_weights
-    )
+    band = options.referral_of(refer_up_to, costs, defect_rate)
+    how = (sensors, features, detector, fusion, false_alarm, bank_bytes, seed, learn_weights)
+    settings = options.settings_of(card, *how, band)
     scenes = options.cache_of(cache, cache_bytes)
     with progress_shown():
         inspection, dataset = fit(
-            card, root, out, category=category, settings=settings, cache=scenes
+            card, root, out, category=category, settings=settings, cache=scenes, readers=readers
         )
     tell(dict.fromkeys(dataset.notes), [refusal._asdict() for refusal in dataset.refused])
     typer.echo(repr(inspection))

@@ -157,10 +157,15 @@ class Rows:
         """Give rows as the bound of directions sees them."""
         if self.basis is None:
             return rows
-        exact = rows.double()
-        along = exact @ self.basis
-        rest = (exact.square().sum(1) - along.square().sum(1)).clamp_min(0).sqrt()
-        return torch.cat([along, rest[:, None]], 1).float()
+        return torch.cat([_along(part, self.basis) for part in torch.split(rows, _ROWS)])
+
+
+def _along(rows: Tensor, basis: Tensor) -> Tensor:
+    """Give what lies along some directions, and the length of the rest, (row, k + 1)."""
+    exact = rows.double()
+    along = exact @ basis
+    rest = (exact.square().sum(1) - along.square().sum(1)).clamp_min(0).sqrt()
+    return torch.cat([along, rest[:, None]], 1).float()
 
 
 def nearest(queries: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

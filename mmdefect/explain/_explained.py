@@ -9,6 +9,7 @@ from itertools import combinations
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from mmdefect.contracts import Divided, Fusion, Memory
 from mmdefect.errors import SceneError
@@ -19,6 +20,8 @@ from mmdefect.explain.shapley import Shapley
 from mmdefect.judging import Judge, regions_with_pixels
 from mmdefect.peaks import map_of
 from mmdefect.regions import Mask, Region, surface_area
+from mmdefect.scene import present_in
+from mmdefect.usual import Usual
 from mmdefect.zones import Place
 
 _ASKED = 3
@@ -32,6 +35,7 @@ def explained(
     prediction: xr.Dataset,
     places: Sequence[Place],
     nearest: int = 3,
+    usual: Usual | None = None,
 ) -> Explanation:
     """Explain a prediction.
 
@@ -47,6 +51,8 @@ def explained(
     places : sequence of Place
     nearest : int
         Good parts told beside a patch.
+    usual : Usual, optional
+        What good parts measure at each place.
 
     Returns
     -------
@@ -67,6 +73,7 @@ def explained(
     cores = _cores(judge, prediction, places, found)
     together = np.any([~everywhere, *cores], axis=0)
     changed = _Changed(judge, fusion, scene, prediction, places)
+    apart = _apart(scene, usual) if found else {}
     findings = []
     for number, ((region, pixels), core) in enumerate(zip(found, cores, strict=True)):
         asked = {name: memories[name] for name in region.sensors if name in memories}
@@ -75,8 +82,8 @@ def explained(
         findings.append(
             Finding(
                 region,
-                _shares_at(shares, region),
-                measures_of(scene, fusion, core, together, grid, areas[grid]),
+                shares_of(shares, core),
+                measures_of(scene, fusion, core, together, grid, areas[grid], apart),
                 tuple(match for match in matches if match is not None),
                 changed.counterfactuals(asked, pixels) if number < _ASKED else (),
             )
@@ -105,6 +112,14 @@ def _check(scene: xr.Dataset, prediction: xr.Dataset) -> None:
             )
 
 
+def _apart(scene: xr.Dataset, usual: Usual | None) -> dict[str, NDArray[np.float64]]:
+    """Say how far the part is from good ones, place by place, by sensor."""
+    if usual is None:
+        return {}
+    told = {name: usual.apart(name, scene[name]) for name in present_in(scene)}
+    return {name: apart for name, apart in told.items() if apart is not None}
+
+
 def _cores(
     judge: Judge,
     prediction: xr.Dataset,
@@ -121,12 +136,24 @@ def _cores(
     return [cores_of(maps[region.place], [pixels])[0] for region, pixels in found]
 
 
-def _shares_at(shares: xr.Dataset, region: Region) -> dict[str, float]:
-    """Give the sensors' shares in the evidence at a region's peak."""
-    x, y = region.peak
-    here = shares["attribution_map"].isel(y=y, x=x)
-    names = [str(name) for name in here["sensor"].values]
-    return {name: float(share) for name, share in zip(names, here.values, strict=True) if share}
+def shares_of(shares: xr.Dataset, core: Mask) -> dict[str, float]:
+    """Average the sensors' shares in the evidence over a region's core.
+
+    Parameters
+    ----------
+    shares : Dataset
+        With ``attribution_map`` (sensor, y, x).
+    core : bool array (y, x)
+
+    Returns
+    -------
+    dict of str to float
+        Exact shares of the core's mean evidence, because shares of a mean are means of shares;
+        without sensors that have none.
+    """
+    here = shares["attribution_map"].values[:, core].mean(1, dtype=np.float64)
+    names = [str(name) for name in shares["sensor"].values]
+    return {name: float(share) for name, share in zip(names, here, strict=True) if share}
 
 
 class _Changed:

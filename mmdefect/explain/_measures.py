@@ -4,6 +4,8 @@
 * What is measured is the region's core: where the evidence is at least half of its peak. A region
   reaches as far as a good part's evidence is exceeded, and with a glaring defect that is far
   beyond it, because features look at windows.
+* Temperature, attenuation and reflectance are told against good parts at the same place as well,
+  because what is under a region may differ from what is around it on good parts too.
 * The surroundings are a ring around the core that keeps clear of it, because its edge is
   blurred, and of the other regions' cores.
 * What is told is the mean of the most extreme tenth of the core, up or down, after every pixel was
@@ -11,7 +13,7 @@
   depth.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,11 +25,13 @@ from mmdefect.contracts import Fusion
 from mmdefect.explain._told import Measure
 from mmdefect.geometry.around import height_above_ring
 from mmdefect.regions import Plane, sized
+from mmdefect.usual import quantity_of
 
 Mask = NDArray[np.bool_]
 Window = tuple[slice, slice]
 
 AROUND, SURFACE, DRAWING = "the surroundings", "the surface around", "the drawing"
+GOOD = "good parts there"
 _CLEAR = 3.0
 _LEAST_RING, _MOST_RING = 5.0, 24.0
 _EXTREME = 0.1
@@ -52,7 +56,13 @@ def cores_of(fused: NDArray[np.floating], regions: Sequence[Mask]) -> list[Mask]
 
 
 def measures_of(
-    scene: xr.Dataset, fusion: Fusion, core: Mask, cores: Mask, grid: str, area: Plane | None
+    scene: xr.Dataset,
+    fusion: Fusion,
+    core: Mask,
+    cores: Mask,
+    grid: str,
+    area: Plane | None,
+    apart: Mapping[str, NDArray[np.floating]],
 ) -> tuple[Measure, ...]:
     """Measure a region's core with every sensor on its grid.
 
@@ -68,6 +78,8 @@ def measures_of(
         The grid the region lies on.
     area : float array (y, x) or None
         mm² a pixel, where geometry is known.
+    apart : mapping of str to float array (y, x)
+        By sensor, how far the part is from good ones, place by place.
 
     Returns
     -------
@@ -81,6 +93,7 @@ def measures_of(
         if str(scene["grid"].sel(sensor=name).item()) == grid:
             frame = scene[name]
             found += _measured(name, frame[(..., *window)], inside, ring)
+            found += _against_good(name, frame, apart.get(name), core)
             found += _against_drawing(fusion, name, frame, core)
     return tuple(found)
 
@@ -111,7 +124,7 @@ def _measured(name: str, frame: xr.DataArray, inside: Mask, ring: Mask) -> list[
         cloud[:, np.isnan(frame.values)] = np.nan
         apart = height_above_ring(cloud, everywhere, ring)
         return _told(name, ("height", "depth"), apart, inside, ("mm", SURFACE))
-    plane = _plane(frame, modality, units)
+    plane = quantity_of(frame)
     if plane is None:
         return []
     quantity, unit, values = plane
@@ -119,22 +132,6 @@ def _measured(name: str, frame: xr.DataArray, inside: Mask, ring: Mask) -> list[
     if around.size < _LEAST_PIXELS:
         return []
     return _told(name, (quantity,), values - np.median(around), inside, (unit, AROUND))
-
-
-def _plane(
-    frame: xr.DataArray, modality: str, units: str
-) -> tuple[str, str, NDArray[np.floating]] | None:
-    """Give what a frame measures, its unit, and the values (y, x); None without a unit."""
-    if modality == "infrared" and units == "K":
-        return "temperature", "K", frame.values
-    if modality == "xray" and units == "1":
-        first = frame.values[0]
-        if frame.attrs.get("quantity", "transmission") == "transmission":
-            return "attenuation", "1", -np.log(np.maximum(first, 1e-6))
-        return "attenuation", "1", first
-    if modality == "rgb" and units == "1":
-        return "reflectance", "1", frame.values.mean(0)
-    return None
 
 
 def _told(
@@ -156,6 +153,16 @@ def _told(
     value, quantity = (high, quantities[0]) if high >= -low else (low, quantities[-1])
     sign = -1 if quantity != quantities[0] else 1
     return [Measure(name, quantity, sign * value, *against)]
+
+
+def _against_good(
+    name: str, frame: xr.DataArray, apart: NDArray[np.floating] | None, core: Mask
+) -> list[Measure]:
+    """Measure against good parts at the same place, where they are known."""
+    plane = quantity_of(frame)
+    if apart is None or plane is None:
+        return []
+    return _told(name, (plane.name,), apart, core, (plane.unit, GOOD))
 
 
 def _against_drawing(

@@ -6,6 +6,7 @@
 * Arguments of the construction (``pad_type``, ``bn_eps``) and the scaling of the input belong to
   the name: with the wrong padding every key loads and the features are wrong.
 * The hub is asked only when features are first wanted.
+* The network is run in the way that was found the quickest here (``_ways``).
 """
 
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from torch import Tensor
 from mmdefect.errors import FeatureError
 from mmdefect.features._contrast import contrast_of
 from mmdefect.features._patches import as_patches, filled, onto_grid, pool_neighbours
+from mmdefect.features._ways import Stages, Way, quickest
 from mmdefect.features._weights import hub_file, load_strictly, read_weights
 from mmdefect.scene import DERIVED
 
@@ -84,6 +86,7 @@ class Timm:
         self.std = std
         self.construction = construction
         self.scale: tuple[float, float] | None = None
+        self._ways: dict[tuple[int, int], Way] = {}
         _check("stages", stages, Integral, "a stage's index or a tuple of them")
         _check("size", size, Integral, "a number of pixels", counts=(1,))
         _check("mean", mean, Real, "one number or a triple", counts=(1, 3))
@@ -122,6 +125,11 @@ class Timm:
         state = read_weights(self.weights_file())
         load_strictly(network, state, self._head_keys(network), self.model)
         return network.eval()
+
+    @cached_property
+    def _stages(self) -> Stages:
+        """The backbone as what gives the chosen stages."""
+        return Stages(self.network, self._indices)
 
     @cached_property
     def _scaling(self) -> tuple[Tensor, Tensor]:
@@ -225,13 +233,7 @@ class Timm:
             planes[None], size=shape, mode="bilinear", align_corners=False, antialias=True
         )
         try:
-            grids: list[Tensor] = self.network.forward_intermediates(  # type: ignore[operator]
-                (sized - mean) / std,
-                indices=self._indices,
-                intermediates_only=True,
-                stop_early=True,
-                output_fmt="NCHW",
-            )
+            grids = self._way(shape)((sized - mean) / std)
         except AssertionError as error:
             said = str(error).rstrip(".")
             raise FeatureError(
@@ -239,6 +241,15 @@ class Timm:
                 f"({said}); let it take any by '?dynamic_img_size=True', or choose another model"
             ) from error
         return [grid[0] for grid in grids]
+
+    def _way(self, shape: tuple[int, int]) -> Way:
+        """Give the way in which the network is run: plainly where gradients are wanted."""
+        if not torch.is_inference_mode_enabled():
+            return self._stages
+        if shape not in self._ways:
+            shown = torch.zeros(1, 3, *shape).uniform_(-1, 1, generator=torch.Generator())
+            self._ways[shape] = quickest(self._stages, self.name, shown)
+        return self._ways[shape]
 
     def _built(self, **arguments: Any) -> torch.nn.Module:
         """Construct the model, refusing names and arguments that timm does not know."""

@@ -1,7 +1,7 @@
 """What of an organised cloud is not the part: the plane it lies on, and crumbs in the air.
 
 * The plane is looked for at the frame's border, where a part seldom is, by drawing three points at
-  a time [1]_: all hypotheses meet all points in one matrix product. If the border saw too little
+  a time [1]_: all hypotheses meet all points in one compiled loop. If the border saw too little
   or is no plane, the whole frame is asked; if that is no plane either, nothing is removed.
 * A plane is background only when most of what is not on it stands before it, towards the sensor:
   the top of a part is a plane too, but its sides and its table lie behind. And nothing is removed
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from mmdefect.geometry._passes import votes
 from mmdefect.geometry.grid import Cloud, check_cloud, median_pitch, sensor_at
 
 FIT_MM = 4.0
@@ -113,9 +114,9 @@ def _plane_of(
     edge = np.ones(seen.shape, dtype=bool)
     edge[border:-border, border:-border] = False
     sensor = sensor_at(cloud)
-    everywhere = _some(cloud[:, seen].T.astype(np.float64), rng)
+    everywhere = _some(cloud, seen, rng)
     for among in (seen & edge, seen):
-        places = _some(cloud[:, among].T.astype(np.float64), rng)
+        places = _some(cloud, among, rng)
         plane = _dominant(places, fit, rng) if len(places) >= _FEWEST else None
         if plane is not None:
             plane = _towards(plane, sensor, places.mean(0))
@@ -126,11 +127,12 @@ def _plane_of(
     return None
 
 
-def _some(places: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Draw as many points as are worth looking at."""
-    if len(places) <= _LOOKS:
-        return places
-    return places[rng.choice(len(places), _LOOKS, replace=False)]
+def _some(cloud: Cloud, among: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw as many points as are worth looking at: (point, axis)."""
+    there = np.flatnonzero(among)
+    if len(there) > _LOOKS:
+        there = there[rng.choice(len(there), _LOOKS, replace=False)]
+    return cloud.reshape(3, -1)[:, there].T.astype(np.float64)
 
 
 def _dominant(
@@ -147,8 +149,10 @@ def _dominant(
         return None
     normals = normals[drawn] / length[drawn, None]
     offsets = (normals * first[drawn]).sum(1)
-    near = np.abs(moved @ normals.T - offsets) <= fit
-    best = near[:, near.sum(0).argmax()]
+    counts = np.empty(len(normals), dtype=np.int64)
+    votes(np.ascontiguousarray(moved.T), normals, offsets, fit, counts)
+    winner = int(counts.argmax())
+    best = np.abs(moved @ normals[winner] - offsets[winner]) <= fit
     if best.mean() < _DOMINANT:
         return None
     middle = moved[best].mean(0)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdefect.errors import SceneError
+from mmdefect.geometry._passes import clear, sides
 from mmdefect.jit import in_bands, threads
 
 Cloud = NDArray[np.float32]
@@ -26,7 +27,6 @@ _LOOKS = 100
 _BAND = 32
 _LOW = 0.01
 _SLACK = 1.1
-_WIDEST = 1.5
 _STRAY = 0.01
 
 
@@ -53,8 +53,8 @@ def check_cloud(points: NDArray[np.floating]) -> Cloud:
             f"an array of shape {points.shape} was given, but an organised cloud (3, y, x) was "
             "promised; bring x, y and z first"
         )
-    cloud = np.array(points, dtype=np.float32)
-    cloud[:, ~np.isfinite(cloud).all(0)] = np.nan
+    cloud = np.array(points, dtype=np.float32, order="C")
+    clear(cloud)
     return cloud
 
 
@@ -157,14 +157,9 @@ def sensor_at(points: Cloud) -> NDArray[np.float64]:
         within a view of ±56° (a tangent of 1.5). Otherwise the cloud is in a part's frame, whose
         z axis points at the sensor: the far end of it, (0, 0, 1, 0).
     """
-    seen = points[:, np.isfinite(points[2])]
-    if seen.size:
-        x, y, z = np.abs(seen)
-        before = float((seen[2] > 0).mean())
-        with np.errstate(divide="ignore", invalid="ignore"):
-            wide = float((np.maximum(x, y) > _WIDEST * z).mean())
-        if min(before, 1 - before) <= _STRAY and wide <= _STRAY:
-            return np.array([0.0, 0.0, 0.0, 1.0])
+    seen, before, wide = sides(points)
+    if seen and min(before, seen - before) <= _STRAY * seen and wide <= _STRAY * seen:
+        return np.array([0.0, 0.0, 0.0, 1.0])
     return np.array([0.0, 0.0, 1.0, 0.0])
 
 

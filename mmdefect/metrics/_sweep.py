@@ -12,11 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mmdefect.metrics._counting import precisions, ramps
 from mmdefect.metrics._pixels import Counts, Floats, Keys
 
 AUPRO_LIMITS = {"aupro_30": 0.3, "aupro_10": 0.1, "aupro_05": 0.05, "aupro_01": 0.01}
 EXACT = ("pixel_auroc", "pixel_ap", *AUPRO_LIMITS)
 GRIDS = (99, 100)
+PRO_AT = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3)
+"""False positive rates at which the curve of overlaps is told."""
 
 _BINS_BY_FPR = 1300
 _BINS_BY_RECALL = 700
@@ -59,6 +62,8 @@ class Sweep:
         self._sums = dict.fromkeys(EXACT, 0.0)
         self._ranks = {n: rank_grid(totals.good, n) for n in GRIDS}
         self._overlap = {n: np.zeros(ranks.size) for n, ranks in self._ranks.items()}
+        self._limits = np.floor(np.array(PRO_AT) * totals.good + 1e-9)
+        self._pro = np.zeros(len(PRO_AT))
         self._edges: list[Keys] = []
         self._levels: list[Counts] = []
 
@@ -66,16 +71,16 @@ class Sweep:
         """Take in the next steps."""
         good, defect, regions = self._totals
         found = self._found + np.cumsum(steps.found)
-        area = ramp_area(steps.above, steps.reached, good)
-        self._sums["pixel_auroc"] += float(steps.found @ area) / defect / good
-        precision = found / (found + steps.reached)
-        self._sums["pixel_ap"] += float(steps.found @ precision) / defect
+        counts = steps.above, steps.reached
+        self._sums["pixel_auroc"] += ramps(*counts, steps.found, good) / defect / good
+        self._sums["pixel_ap"] += precisions(found, steps.reached, steps.found) / defect
         for name, limit in AUPRO_LIMITS.items():
-            area = ramp_area(steps.above, steps.reached, limit * good)
-            self._sums[name] += float(steps.overlap @ area) / regions / (limit * good)
+            area = ramps(*counts, steps.overlap, limit * good)
+            self._sums[name] += area / regions / (limit * good)
         overlap = np.append(0.0, np.cumsum(steps.overlap))
         for n, ranks in self._ranks.items():
             self._overlap[n] += overlap[np.searchsorted(steps.reached, ranks, "right")]
+        self._pro += overlap[np.searchsorted(steps.reached, self._limits, "right")]
         level = _level(steps.reached / good, found / defect)
         last = _last_of_level(level)
         self._edges.append(steps.key[last])
@@ -98,6 +103,11 @@ class Sweep:
             for n, ranks in self._ranks.items()
             for name, limit in AUPRO_LIMITS.items()
         }
+
+    def curve(self) -> dict[float, float]:
+        """Give the mean overlap at ``PRO_AT``: of what scores above all but so many good pixels."""
+        shares = np.minimum(self._pro / self._totals.regions, 1.0)
+        return dict(zip(PRO_AT, shares.tolist(), strict=True))
 
     def edges(self) -> Keys:
         """Give about 2,000 keys, descending, at which the curves can be cut into bins."""

@@ -13,10 +13,16 @@ import numpy as np
 from mmdefect.metrics._bootstrap import replicates
 from mmdefect.metrics._collect import collect, survey
 from mmdefect.metrics._pixels import Floats, Maps
-from mmdefect.metrics._sweep import AUPRO_LIMITS, EXACT, GRIDS, Sweep
+from mmdefect.metrics._sweep import AUPRO_LIMITS, EXACT, GRIDS, PRO_AT, Sweep
 from mmdefect.metrics.intervals import UNDEFINED, Estimate, percentile_interval
 
-PIXEL_METRICS = (*EXACT, *(f"{name}_grid{n}" for n in GRIDS for name in AUPRO_LIMITS))
+PRO_POINTS = {f"pro_at_{at:g}": at for at in PRO_AT}
+"""Names of the points of the curve of overlaps, and their false positive rates."""
+PIXEL_METRICS = (
+    *EXACT,
+    *(f"{name}_grid{n}" for n in GRIDS for name in AUPRO_LIMITS),
+    *PRO_POINTS,
+)
 
 
 def pixel_metrics(
@@ -49,6 +55,8 @@ def pixel_metrics(
         with and without defects within their group, on about 2,000 bins.
         ``aupro_30_grid99`` to ``aupro_01_grid100``: the same areas on 99 and 100 thresholds,
         equidistant in rank, as the literature's code computes them [2]_; without intervals.
+        ``pro_at_0`` to ``pro_at_0.3`` (``PRO_POINTS``): the mean overlap of defect regions at
+        that false positive rate, without intervals: points of the curve AUPRO is the area of.
         Undefined without any defect pixel or without any defect-free one.
 
     Raises
@@ -81,7 +89,9 @@ def pixel_metrics(
         for name, value in sweep.exact().items()
     }
     on_grids = {name: Estimate(value, None, None) for name, value in sweep.on_grids().items()}
-    return estimates | on_grids
+    curve = sweep.curve()
+    points = {name: Estimate(curve[at], None, None) for name, at in PRO_POINTS.items()}
+    return estimates | on_grids | points
 
 
 def pixel_replicates(

@@ -11,7 +11,8 @@
 ``docs/model-format.md`` describes the folder.
 """
 
-from mmdefect.model._folder import FORMAT, Change, ModelFolder
+from mmdefect.model._change import Change
+from mmdefect.model._folder import FORMAT, ModelFolder
 from mmdefect.model._learnt import Learnt, card_of_model, content_of, load, save
 from mmdefect.model._origin import Origin
 

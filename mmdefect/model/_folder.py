@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 
 from mmdefect import __version__
 from mmdefect.errors import ModelError
+from mmdefect.model._change import Change
 
 FORMAT = 1
 FACTS, CONTENT = "model.json", "content"
@@ -24,39 +25,6 @@ _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 
 Tensors = dict[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Change:
-    """One line of a model's history.
-
-    Parameters
-    ----------
-    number : int
-        Counting from 1.
-    what : str
-        ``fit``, ``threshold``, ``update`` or ``undo``.
-    when : str
-        UTC.
-    mmdefect : str
-        The version that made it.
-    content : str
-        Hash of what was learnt.
-    false_alarm : float
-    before : int
-        The change that taking this one back leads to; 0 for the first.
-    told : dict
-        What else is worth knowing, e.g. how many parts came in.
-    """
-
-    number: int
-    what: str
-    when: str
-    mmdefect: str
-    content: str
-    false_alarm: float
-    before: int = 0
-    told: dict[str, Any] = field(default_factory=dict)
 
 
 class ModelFolder:
@@ -109,6 +77,7 @@ class ModelFolder:
         files: Mapping[str, bytes],
         *,
         false_alarm: float,
+        referral: Mapping[str, Any],
     ) -> "ModelFolder":
         """Write a new model, in one step.
 
@@ -123,6 +92,7 @@ class ModelFolder:
         files : mapping of str to bytes
             Files to carry, ``FOLDER/NAME`` each.
         false_alarm : float
+        referral : mapping
 
         Returns
         -------
@@ -143,7 +113,8 @@ class ModelFolder:
                 (partial / name).parent.mkdir(exist_ok=True)
                 _write(partial / name, held)
             digest = _write_content(partial, content)
-            first = Change(1, "fit", _now(), __version__, digest, false_alarm)
+            now = (_now(), __version__, digest, false_alarm)
+            first = Change(1, "fit", *now, referral=dict(referral))
             _write_facts(partial, {"format": FORMAT, **facts}, [first])
             os.rename(partial, path)
         except OSError as error:
@@ -162,6 +133,7 @@ class ModelFolder:
         """SHA-256 of everything that shapes a verdict: what was learnt, the rate, the card."""
         shaping = {key: self.facts[key] for key in sorted(self.facts) if key not in _NOT_SHAPING}
         told = [shaping, self.current.content, self.current.false_alarm]
+        told += [self.current.referral] if self.current.referral else []
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     def content(self) -> tuple[Tensors, dict[str, Any]]:
@@ -199,6 +171,7 @@ class ModelFolder:
         *,
         content: tuple[Tensors, dict[str, Any]] | None = None,
         false_alarm: float | None = None,
+        referral: Mapping[str, Any] | None = None,
         told: Mapping[str, Any] | None = None,
     ) -> Change:
         """Change the model, in one step; the state before stays in the folder.
@@ -210,6 +183,8 @@ class ModelFolder:
             What was learnt, where that changes.
         false_alarm : float, optional
             The wanted rate, where that changes.
+        referral : mapping, optional
+            The band that is referred, where that changes.
         told : mapping, optional
             What else the history shall say.
 
@@ -228,7 +203,8 @@ class ModelFolder:
         except OSError as error:
             raise ModelError(f"'{self.path}' cannot be written: {error.strerror}") from error
         rate = now.false_alarm if false_alarm is None else false_alarm
-        return self._append(what, digest, rate, now.number, dict(told or {}))
+        band = now.referral if referral is None else dict(referral)
+        return self._append(what, digest, rate, band, now.number, dict(told or {}))
 
     def undo(self) -> Change:
         """Take the last change back that was not taken back yet.
@@ -249,23 +225,28 @@ class ModelFolder:
         target = self.history[now.before - 1]
         undone = self._undone(now)
         told = {"took_back": undone.number, "which_was": undone.what}
-        return self._append("undo", target.content, target.false_alarm, target.before, told)
+        own = (target.content, target.false_alarm, target.referral, target.before)
+        return self._append("undo", *own, told)
 
     def _undone(self, change: Change) -> Change:
         """Tell which change an undo takes back: the one whose state counts now."""
-        wanted = (change.content, change.false_alarm, change.before)
-        return next(
-            c
-            for c in self.history
-            if c.what != "undo" and (c.content, c.false_alarm, c.before) == wanted
-        )
+
+        def state(one: Change) -> tuple[object, ...]:
+            return one.content, one.false_alarm, one.referral, one.before
+
+        return next(c for c in self.history if c.what != "undo" and state(c) == state(change))
 
     def _append(
-        self, what: str, content: str, false_alarm: float, before: int, told: dict[str, Any]
+        self,
+        what: str,
+        content: str,
+        false_alarm: float,
+        referral: dict[str, Any],
+        before: int,
+        told: dict[str, Any],
     ) -> Change:
-        made = Change(
-            len(self.history) + 1, what, _now(), __version__, content, false_alarm, before, told
-        )
+        number, state = len(self.history) + 1, (content, false_alarm, before, told, referral)
+        made = Change(number, what, _now(), __version__, *state)
         try:
             _write_facts(self.path, self.facts, [*self.history, made])
         except OSError as error:

@@ -59,7 +59,12 @@ class Learnt:
 
 
 def save(
-    learnt: Learnt, path: Path, *, false_alarm: float, settings: Mapping[str, Any]
+    learnt: Learnt,
+    path: Path,
+    *,
+    false_alarm: float,
+    referral: Mapping[str, Any],
+    settings: Mapping[str, Any],
 ) -> ModelFolder:
     """Write what was learnt to a new folder.
 
@@ -69,6 +74,8 @@ def save(
     path : Path
         Not there yet.
     false_alarm : float
+    referral : mapping
+        The band that is referred, as `mmdefect.referral.Referral.state` gives it.
     settings : mapping
         What shaped it.
 
@@ -95,7 +102,8 @@ def save(
         },
     }
     files |= {f"{WEIGHTS}/{name}": held for name, held in weights.items()}
-    return ModelFolder.create(path, facts, content, files, false_alarm=false_alarm)
+    told: Any = {"false_alarm": false_alarm, "referral": referral}
+    return ModelFolder.create(path, facts, content, files, **told)
 
 
 def _facts(learnt: Learnt, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,9 @@
-"""Curves of an evaluation: ROC, risk against coverage, and whether p-values keep their promise.
+"""Curves of an evaluation: ROC, PRO, risk and coverage, and whether p-values keep their promise.
 
 * ROC: the share of defective parts found against that of good parts called defective, as the
   threshold falls; all sensors together and each alone.
+* PRO: the mean overlap of defects, as regions, with what is marked, against the share of good
+  pixels that is marked too, up to 30 %; of all sensors together and of each on the same grid.
 * Risk and coverage: if only the captures that are surest were decided, what share of those
   decisions would be wrong? Surest is where the p-value is farthest from the false-alarm rate, as a
   ratio. A curve that does not fall to the left says that the confidence is worth nothing.
@@ -25,6 +27,8 @@ Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 _SIDE, _LEFT, _BOTTOM = 200, 34, 30
 _AT = (0.01, 0.05, 0.1, 0.2, 0.5, 1.0)
+_MOST_PRO = 0.3
+_AT_PRO = (0.0, 0.01, 0.05, 0.1, 0.2, _MOST_PRO)
 _STROKES = (
     "var(--ink, #222)", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"
 )  # fmt: skip
@@ -38,9 +42,11 @@ class Chart(NamedTuple):
     ----------
     title, across, up : str
     curves : dict of str to (float array, float array)
-        By name, both axes from 0 to 1.
+        By name; across from 0 to ``most``, up from 0 to 1.
     diagonal : bool
         Whether the diagonal is drawn.
+    most : float
+        Where the axis across ends.
     """
 
     title: str
@@ -48,6 +54,7 @@ class Chart(NamedTuple):
     up: str
     curves: dict[str, Curve]
     diagonal: bool
+    most: float = 1.0
 
 
 def roc(good: Sequence[float], defect: Sequence[float]) -> Curve:
@@ -124,7 +131,7 @@ def reliability(p_values: Sequence[float]) -> Curve:
     return at, (np.asarray(p_values)[None] <= at[:, None]).mean(1)
 
 
-def charts_of(records: Sequence[Row], rate: float) -> list[Chart]:
+def charts_of(records: Sequence[Row], rate: float, rows: Sequence[Row] = ()) -> list[Chart]:
     """Choose the charts that some records allow.
 
     Parameters
@@ -133,6 +140,8 @@ def charts_of(records: Sequence[Row], rate: float) -> list[Chart]:
         ``captures`` of one category, from ``results.json``.
     rate : float
         The false-alarm rate.
+    rows : sequence of dict
+        ``rows`` of the category, with ``pro``.
 
     Returns
     -------
@@ -150,6 +159,7 @@ def charts_of(records: Sequence[Row], rate: float) -> list[Chart]:
             curves[name] = roc(*sides)
     if curves:
         charts.append(Chart("ROC", "good called defective", "defects found", curves, True))
+    charts += _pro(rows)
     known = [r for r in records if r["p_value"] is not None]
     if known:
         wrong = [(r["p_value"] <= rate) != (r["label"] == "defect") for r in known]
@@ -163,12 +173,20 @@ def charts_of(records: Sequence[Row], rate: float) -> list[Chart]:
     return charts
 
 
+def _pro(rows: Sequence[Row]) -> list[Chart]:
+    """Draw the curves of overlaps, all sensors together first; nothing where none is known."""
+    told = sorted((row for row in rows if row.get("pro")), key=lambda r: r["sensor"] != "fused")
+    curves = {row["sensor"]: tuple(np.array(row["pro"], dtype=np.float64).T) for row in told}
+    across, up = "good pixels marked", "mean overlap of defects"
+    return [Chart("PRO", across, up, curves, False, _MOST_PRO)] if curves else []
+
+
 def _score(record: Row, name: str) -> float | None:
     told = record["image_score"] if name == "fused" else record["sensors"][name]["score"]
     return None if told is None else float(told)
 
 
-def curves_section(records: Sequence[Row], rate: float) -> str:
+def curves_section(records: Sequence[Row], rate: float, rows: Sequence[Row] = ()) -> str:
     """Write the charts of all categories.
 
     Parameters
@@ -177,6 +195,8 @@ def curves_section(records: Sequence[Row], rate: float) -> str:
         ``captures`` of ``results.json``.
     rate : float
         The false-alarm rate.
+    rows : sequence of dict
+        ``rows`` of ``results.json``.
 
     Returns
     -------
@@ -185,7 +205,8 @@ def curves_section(records: Sequence[Row], rate: float) -> str:
     """
     written = []
     for category in dict.fromkeys(record["category"] for record in records):
-        charts = charts_of([r for r in records if r["category"] == category], rate)
+        own = [[r for r in told if r["category"] == category] for told in (records, rows)]
+        charts = charts_of(own[0], rate, own[1])
         figures = "".join(_figure(chart) for chart in charts)
         if figures:
             written.append(f"<h3>{clean(category)}</h3>\n<div class='curves'>{figures}</div>\n")
@@ -195,7 +216,7 @@ def curves_section(records: Sequence[Row], rate: float) -> str:
 def _figure(chart: Chart) -> str:
     """Draw one chart, with its numbers below."""
     lines = "".join(
-        f'<polyline points="{_points(curve)}" fill="none" stroke="{_STROKES[n % 7]}" '
+        f'<polyline points="{_points(curve, chart.most)}" fill="none" stroke="{_STROKES[n % 7]}" '
         f'stroke-width="{2 if n == 0 else 1.2}" stroke-dasharray="{_DASHES[n % 7]}"/>'
         for n, curve in enumerate(chart.curves.values())
     )
@@ -224,7 +245,7 @@ def _figure(chart: Chart) -> str:
     )
     ticks = "".join(
         f'<text x="{_LEFT + _SIDE * at}" y="{top + _SIDE + 12}" text-anchor="middle" '
-        f'font-size="9" fill="currentColor">{at:g}</text>'
+        f'font-size="9" fill="currentColor">{at * chart.most:g}</text>'
         f'<text x="{_LEFT - 3}" y="{top + _SIDE * (1 - at) + 3}" text-anchor="end" '
         f'font-size="9" fill="currentColor">{at:g}</text>'
         for at in (0.0, 0.5, 1.0)
@@ -239,10 +260,11 @@ def _figure(chart: Chart) -> str:
     )
 
 
-def _points(curve: Curve) -> str:
+def _points(curve: Curve, most: float) -> str:
     """Give a curve's points in the picture."""
     return " ".join(
-        f"{_LEFT + _SIDE * x:.1f},{8 + _SIDE * (1 - y):.1f}" for x, y in zip(*curve, strict=True)
+        f"{_LEFT + _SIDE * x / most:.1f},{8 + _SIDE * (1 - y):.1f}"
+        for x, y in zip(*curve, strict=True)
     )
 
 
@@ -253,7 +275,7 @@ def _table(chart: Chart) -> str:
         f"<tr><th>{percent(at)}</th>"
         + "".join(f"<td>{number(_at(curve, at))}</td>" for curve in chart.curves.values())
         + "</tr>"
-        for at in _AT
+        for at in (_AT if chart.most == 1 else _AT_PRO)
     )
     return (
         f"<details><summary>numbers</summary><table><thead><tr><th>{clean(chart.across)}</th>"

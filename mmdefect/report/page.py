@@ -16,6 +16,7 @@ from typing import Any
 
 from mmdefect.report.card import clean
 from mmdefect.report.colors import COLOR_MAPS, css_gradient
+from mmdefect.report.costs import costs_section
 from mmdefect.report.curve import curve_section
 from mmdefect.report.curves import curves_section
 from mmdefect.report.groups import GROUPS, group_of
@@ -119,7 +120,8 @@ def _opening(results: Row, counts: Counter[str]) -> str:
         f"{_listed('Refused', 'refused', [refusal(one) for one in results['refused']])}"
         f"{_table('Results', results['rows'], columns_of(results['rows']))}"
         f"{_table('Per kind of defect', results['rows_per_kind'], KIND_COLUMNS)}"
-        f"{curves_section(results['captures'], float(results['false_alarm']))}"
+        f"{curves_section(results['captures'], float(results['false_alarm']), results['rows'])}"
+        f"{costs_section(results.get('costs', []))}"
         f"{curve_section(results.get('few', []))}"
         f"{_published(results.get('published', []))}"
         f"{_LEGEND}"

@@ -6,6 +6,7 @@ column, and one with brackets must not colour the console.
 
 from typing import TYPE_CHECKING, Any
 
+from mmdefect.report.costs import COST_HEADINGS, cost_line, cost_words
 from mmdefect.report.curve import CAUTION, HEADINGS, curve_line, sensors_of_curve
 from mmdefect.report.numbers import (
     KIND_COLUMNS,
@@ -73,6 +74,11 @@ def markdown_tables(results: Row) -> str:
             "## Per kind of defect",
             _markdown(results["rows_per_kind"], KIND_COLUMNS),
         ]
+    if results.get("costs"):
+        lines = [COST_HEADINGS, ["---"] * len(COST_HEADINGS)]
+        lines += [[_plain(cell) for cell in cost_line(one)] for one in results["costs"]]
+        blocks += ["## What verdicts cost", cost_words(results["costs"][0])]
+        blocks.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
     if results.get("few"):
         named = sensors_of_curve(results["few"])
         lines = [[*HEADINGS, *named], ["---"] * (len(HEADINGS) + len(named))]
