@@ -111,6 +111,7 @@ def main() -> None:
     parser.add_argument("--places", action="store_true", help="late fusion's places=True")
     parser.add_argument("--heavy-tails", action="store_true", help="and heavy_tails=True")
     parser.add_argument("--only-parts", action="store_true", help="leave the pixels out")
+    parser.add_argument("--only-whole", action="store_true", help="take no sensor away")
     parser.add_argument("--only-fit", action="store_true")
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
@@ -124,6 +125,7 @@ def main() -> None:
             return
         test = tested(dataset, asked.product, asked.good, asked.defective)
         seeds, truth = scored(dataset, test, inspections, asked.work / asked.product)
+    _keep_evidence(asked.work / asked.product / "evidence.npz", seeds, test)
     told = json.loads((asked.folder / "truth.json").read_text())["captures"]
     groups: dict[str, Any] = {c.kind: told[c.id]["group"] for c in test}
     product = Product(
@@ -131,7 +133,17 @@ def main() -> None:
     )
     named = "places" * asked.places + "heavy" * asked.heavy_tails
     path = asked.work / asked.product / f"tables{named}.json"
-    tables(product, lambda rows: _write(path, rows), asked.only_parts)
+    fewest = len(product.sensors) if asked.only_whole else 2
+    tables(product, lambda rows: _write(path, rows), asked.only_parts, fewest)
+
+
+def _keep_evidence(path: Path, seeds: list[Seed], test: list[Capture]) -> None:
+    """Keep all evidence of parts, for `fusion_voices.py`."""
+    good = {f"good{n}": own.fusion.good_evidence_ for n, own in enumerate(seeds)}
+    said = np.array([own.evidence for own in seeds])
+    labels, kinds = [c.label for c in test], [c.kind for c in test]
+    sensors = list(seeds[0].calibration.sensors)
+    np.savez(path, sensors=sensors, test=said, labels=labels, kinds=kinds, **good)
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:

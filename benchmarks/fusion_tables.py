@@ -249,7 +249,10 @@ def parts(product: Product, sensors: tuple[str, ...], alone: Any) -> dict[str, A
 
 
 def tables(
-    product: Product, keep: Callable[[list[dict[str, Any]]], None], only_parts: bool = False
+    product: Product,
+    keep: Callable[[list[dict[str, Any]]], None],
+    only_parts: bool = False,
+    fewest: int = 2,
 ) -> None:
     """Measure parts by all sensors and every subset of two and more, then pixels in that order.
 
@@ -260,8 +263,10 @@ def tables(
         Given all rows after each step.
     only_parts : bool
         Leave the pixels out.
+    fewest : int
+        Of the sensors that are left at least.
     """
-    sets = [chosen for size in range(len(product.sensors), 1, -1)
+    sets = [chosen for size in range(len(product.sensors), fewest - 1, -1)
             for chosen in combinations(product.sensors, size)]  # fmt: skip
     alone = {name: scores(product, (name,)) for name in product.sensors}
     rows: list[dict[str, Any]] = []

@@ -71,8 +71,9 @@ BETS = (
     *(Bet("blind", False, power, forgiving=False) for power in _POWERS),
 )
 _SHOWN = {"level": "level", "across": "moved", "down": "moved"}
+# a median, and residuals that are clipped: what a defect shows hardly moves them
 SIGN_BETS = tuple(
-    tuple(Bet(_SHOWN[sign], high, power) for high in (True, False) for power in _POWERS)
+    tuple(Bet(_SHOWN[sign], high, power, False) for high in (True, False) for power in _POWERS)
     for sign in SIGNS
 )
 

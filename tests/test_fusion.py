@@ -353,6 +353,19 @@ def test_training_parts_may_lack_a_sensor():
     assert again.predict(scene(101))["image_score"] == never.predict(scene(101))["image_score"]
 
 
+def test_one_good_part_gives_scores_and_sensors_that_never_saw_anything_give_none():
+    one = Late().fit([scene(0)])
+    told = one.predict(scene(1))
+    assert np.isfinite(told["evidence"]).all()
+    assert one.predict(scene(200, defect=("rgb",)))["image_score"] > told["image_score"]
+    blind = Late().fit([scene(k, absent=("rgb", "infrared", "xray")) for k in range(2)])
+    for asked in (scene(9), scene(9, absent=("rgb", "infrared", "xray"))):
+        told = blind.predict(asked)
+        assert told["evidence"].isnull().all()
+        assert told["image_score"].isnull()
+        assert told["anomaly_map"].isnull().all()
+
+
 def test_only_the_chosen_sensors_are_used():
     chosen = Late(sensors=("infrared",)).fit([scene(seed) for seed in range(8)])
     told = chosen.predict(scene(9, defect=("rgb",)))
