@@ -162,7 +162,7 @@ class CaptureJudge:
         self, scene: xr.Dataset, prediction: xr.Dataset, record: Row
     ) -> tuple[str, Packed | None]:
         """Make a capture's parts of report and viewer; tell the sensors' shares in the record."""
-        shares = self._explainer.attribute(self.inspection.fusion, prediction, scene)
+        shares, why = self._why(scene, prediction, record)
         for name, share in zip(
             shares["sensor"].values, shares["attribution"].values.tolist(), strict=True
         ):
@@ -172,7 +172,19 @@ class CaptureJudge:
         if not self.viewer:
             return card, None
         mapped = pictured.assign(attribution_map=shares["attribution_map"])
-        return card, pack_capture(scene, mapped, record, good_scores(self.inspection, prediction))
+        told = {**record, **why}
+        return card, pack_capture(scene, mapped, told, good_scores(self.inspection, prediction))
+
+    def _why(
+        self, scene: xr.Dataset, prediction: xr.Dataset, record: Row
+    ) -> tuple[xr.Dataset, Row]:
+        """Give the shares; for the page of what is called defective also what is known of it."""
+        if not self.viewer or record["verdict"] != "defect":
+            return self._explainer.attribute(self.inspection.fusion, prediction, scene), {}
+        told = self.inspection.explain(scene, prediction)
+        regions = [finding.why for finding in told.findings]
+        shares = {"attribution": told.attribution, "attribution_map": told.attribution_map}
+        return xr.Dataset(shares), {"regions": regions, "guarantee": told.guarantee}
 
 
 class Hands(Protocol):

@@ -83,12 +83,16 @@ def record_of(scene: xr.Dataset, **changes) -> dict:
     region = {
         "place": "part", "box": [40, 20, 50, 28], "area_px": 80, "area_mm2": 20.0,
         "peak": [44, 23], "evidence": 27.5, "p_value": 0.05, "sensors": ["infrared", "points"],
+        "shares": {"infrared": 20.0, "points": 6.0, "rgb": -0.5},
+        "measured": ["1 K warmer than good parts there (infrared)", "attenuation 2 more (xray)"],
+        "matches": ["infrared: 9 times the usual distance; that is part/1 at x 4, y 2"],
+        "what_if": ["with the 4 patches of infrared replaced the score falls from 3 to 1: good"],
     }  # fmt: skip
     keys = ("capture", "category", "kind", "label")
     return {
         **{key: scene.attrs[key] for key in keys}, "verdict": "defect", "image_score": 3.0,
         "p_value": 0.05, "threshold": 2.3, "sensors": dict.fromkeys(SENSORS, alone),
-        "regions": [region], **changes,
+        "regions": [region], "guarantee": "of good parts at most 5 %", **changes,
     }  # fmt: skip
 
 

@@ -133,6 +133,17 @@ class Finding:
             f"p = {_short(self.region.p_value)} that a good part reaches this anywhere"
         )
 
+    @property
+    def why(self) -> Row:
+        """What a page shows of it: the region's row, and sentences by what they tell."""
+        return {
+            **region_rows([self.region])[0],
+            "shares": {name: plain(share) for name, share in self.shares.items()},
+            "measured": [one.words for one in self.measures if one.quantity != "area"],
+            "matches": [match_words(match) for match in self.matches],
+            "what_if": [one.words for one in self.counterfactuals],
+        }
+
     def told(self) -> Row:
         """Give what JSON holds."""
         return {
@@ -273,19 +284,23 @@ def match_row(match: Match) -> Row:
     }
 
 
+def match_words(match: Match) -> str:
+    """Tell a match as a sentence."""
+    best = match.nearest[0]
+    strongest = max(match.groups, key=lambda name: match.groups[name], default="")
+    mostly = f", {100 * match.groups[strongest]:.0f} % of it {strongest}" if strongest else ""
+    where = f"{best.capture} at x {best.x:.0f}, y {best.y:.0f}" if best.capture else "unknown"
+    return (
+        f"{match.sensor}: {_short(match.score)} times the usual distance from the nearest "
+        f"good patch{mostly}; that is {where}"
+    )
+
+
 def _evidence(finding: Finding) -> list[str]:
     """Tell a finding's matches and counterfactuals."""
-    lines = []
-    for match in finding.matches:
-        best = match.nearest[0]
-        strongest = max(match.groups, key=lambda name: match.groups[name], default="")
-        mostly = f", {100 * match.groups[strongest]:.0f} % of it {strongest}" if strongest else ""
-        where = f"{best.capture} at x {best.x:.0f}, y {best.y:.0f}" if best.capture else "unknown"
-        lines.append(
-            f"{match.sensor}: {_short(match.score)} times the usual distance from the nearest "
-            f"good patch{mostly}; that is {where}"
-        )
-    return lines + [one.words for one in finding.counterfactuals]
+    return [match_words(match) for match in finding.matches] + [
+        one.words for one in finding.counterfactuals
+    ]
 
 
 def _short(number: float) -> str:

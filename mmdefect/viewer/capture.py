@@ -138,10 +138,9 @@ class _Packing:
             "truth": pack_plane(self._most(truth.astype(np.float32)), 1.0)
             if truth is not None and truth.any()
             else None,
-            "regions": [
-                {**row, "sensors": [_text(name) for name in row["sensors"]]}
-                for row in record.get("regions", [])
-            ],
+            "regions": [_clean(row) for row in record.get("regions", [])],
+            "why": _text(record.get("why")),
+            "guarantee": _text(record.get("guarantee")),
         }
 
     def _sensor(self, name: str) -> Row:
@@ -292,6 +291,15 @@ def _mask(colors: Plane) -> Row | None:
     return (
         pack_plane(np.where(blind, np.float32(np.nan), np.float32(0)), 1.0) if blind.any() else None
     )
+
+
+def _clean(told: Any) -> Any:
+    """Make every text in rows and lists one that UTF-8 can hold."""
+    if isinstance(told, dict):
+        return {_text(key): _clean(value) for key, value in told.items()}
+    if isinstance(told, list | tuple):
+        return [_clean(value) for value in told]
+    return _text(told) if isinstance(told, str) else told
 
 
 def _text(value: object) -> str | None:

@@ -53,19 +53,26 @@ const photoOf = async (letters, valid) => {
   return { rows: picture.height, columns: picture.width, pixels, valid: await planeOf(valid) };
 };
 
+// What the first look takes; `later` decodes what only a pointer, the attribution or 3D asks for.
 const sensorOf = async (told) => {
-  const sensor = { ...told };
+  const sensor = { ...told, cloud: null };
   if (told.frame && told.frame.picture) {
     sensor.photo = await photoOf(told.frame.picture, told.frame.valid);
   } else if (told.frame) {
-    sensor.channels = await Promise.all(told.frame.channels.map(
-      async (one) => ({ ...one, plane: await planeOf(one.plane) })));
+    sensor.channels = told.frame.channels.map((one) => ({ ...one, plane: null }));
+    sensor.channels[0].plane = await planeOf(told.frame.channels[0].plane);
   }
   sensor.evidenceMap = await planeOf(told.evidence_map);
-  sensor.attributionMap = await planeOf(told.attribution_map);
-  if (told.cloud) {
-    sensor.cloud = { ...told.cloud, planes: await Promise.all(told.cloud.planes.map(planeOf)) };
-  }
+  sensor.later = async () => {
+    sensor.attributionMap = await planeOf(told.attribution_map);
+    for (const [number, one] of (sensor.channels || []).entries()) {
+      if (!one.plane) one.plane = await planeOf(told.frame.channels[number].plane);
+    }
+    if (told.cloud) {
+      sensor.cloud = { ...told.cloud, planes: await Promise.all(told.cloud.planes.map(planeOf)) };
+    }
+  };
+  sensor.solid = Boolean(told.cloud);
   return sensor;
 };
 
@@ -97,7 +104,7 @@ const toStep = (value, step) => {
 const evidence = (value) =>
   Number.isFinite(value) ? value.toFixed(2).replaceAll("-", "−") : "–";
 
-const percent = (share) => Number.isFinite(share) ? `${Math.round(100 * share)} %` : "–";
+const percent = (share) => Number.isFinite(share) ? `${Math.round(100 * share)} %`.replace("-", "−") : "–";
 
 const element = (name, text = "", classes = "") => {
   const made = document.createElement(name);

@@ -162,6 +162,28 @@ const cloudPane = (capture, sensor) => {
   return figure;
 };
 
+// Where the points in 3D will be, once they are decoded.
+const waitingPane = (sensor) => {
+  const figure = element("figure", "", "pane cloud waiting");
+  const box = element("div");
+  const [rows, columns] = state.capture.size;
+  box.style.aspectRatio = `${columns} / ${rows}`;
+  figure.append(captionOf(`${sensor.name} in 3D`, "", sensor.own), box, element("div", "", "scales"));
+  return figure;
+};
+
+const solidPanes = (capture) => {
+  const waiting = [...document.querySelectorAll(".waiting")];
+  for (const sensor of capture.sensors.filter((one) => one.solid)) {
+    waiting.shift().replaceWith(cloudPane(capture, sensor));
+  }
+  for (const cloud of state.clouds) {
+    paintCloud(cloud);
+    cloud.fit();
+    cloud.draw(state);
+  }
+};
+
 const makePanes = (capture) => {
   for (const cloud of state.clouds) cloud.release();
   state.panes = [];
@@ -172,7 +194,7 @@ const makePanes = (capture) => {
   for (const sensor of capture.sensors) {
     if (!sensor.present) made.push(absentPane(sensor, "absent: measured nothing in this capture"));
     else made.push(flatPane(capture, sensor));
-    if (sensor.cloud) made.push(cloudPane(capture, sensor));
+    if (sensor.solid) made.push(waitingPane(sensor));
   }
   by("grid").replaceChildren(...made);
   layOut();

@@ -44,21 +44,23 @@ const fillHatch = (pixels, at, columns) => {
 const planeColors = (plane, table, low, high) => {
   const { values, columns } = plane;
   const pixels = new Uint8ClampedArray(4 * values.length);
+  const words = new Uint32Array(pixels.buffer);
+  const colors = Uint32Array.from({ length: 256 }, (_, i) => wordOf(table[3 * i], table[3 * i + 1], table[3 * i + 2]));
   const gain = 255 / (high - low);
   for (let at = 0; at < values.length; at += 1) {
     const value = values[at];
     if (value !== value) {
       fillHatch(pixels, at, columns);
-      continue;
+    } else {
+      const index = (value - low) * gain + 0.5;
+      words[at] = colors[index <= 0 ? 0 : index >= 255 ? 255 : index | 0];
     }
-    const index = 3 * Math.max(0, Math.min(255, Math.round((value - low) * gain)));
-    pixels[4 * at] = table[index];
-    pixels[4 * at + 1] = table[index + 1];
-    pixels[4 * at + 2] = table[index + 2];
-    pixels[4 * at + 3] = 255;
   }
   return pixels;
 };
+
+// Red, green and blue as browsers keep them: the first byte is the lowest.
+const wordOf = (r, g, b) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
 
 // Heights lit from a corner: a dent of a hundredth of the range still shows.
 const shade = (pixels, plane) => {
@@ -110,35 +112,53 @@ const frameColors = (sensor) => {
   return sensor.drawn;
 };
 
-const greyOf = (pixels, at) =>
-  0.299 * pixels[4 * at] + 0.587 * pixels[4 * at + 1] + 0.114 * pixels[4 * at + 2];
+// A sensor's frame in grey; made once.
+const greysOf = (sensor) => {
+  if (sensor.greys) return sensor.greys;
+  const pixels = frameColors(sensor);
+  sensor.greys = new Uint8Array(pixels.length / 4);
+  for (let at = 0, from = 0; at < sensor.greys.length; at += 1, from += 4) {
+    sensor.greys[at] = 0.299 * pixels[from] + 0.587 * pixels[from + 1] + 0.114 * pixels[from + 2];
+  }
+  return sensor.greys;
+};
 
-// A frame in grey with a map laid over it, so that colour means evidence only.
-const laidOver = (base, map, top, cut, colorAt) => {
-  const pixels = new Uint8ClampedArray(base.length);
-  for (let at = 0; at < base.length / 4; at += 1) {
-    const value = map ? map.values[at] : NaN;
-    const share = value >= cut && value > 0 ? COVER * Math.min(1, value / top) : 0;
-    const grey = (1 - share) * greyOf(base, at);
-    const index = share > 0 ? colorAt(at, value) : null;
-    for (let c = 0; c < 3; c += 1) {
-      pixels[4 * at + c] = grey + (index ? share * index[c] : 0);
+// A frame in grey with a map laid over it, so that colour means evidence only. `colors` holds 256
+// colours from the lowest evidence to the highest, one after the other; `colorsAt` chooses among
+// several by pixel.
+const laidOver = (greys, map, top, cut, colors, colorsAt) => {
+  const pixels = new Uint8ClampedArray(4 * greys.length);
+  const words = new Uint32Array(pixels.buffer);
+  const values = map ? map.values : null;
+  const gain = 255 / top;
+  for (let at = 0; at < greys.length; at += 1) {
+    const grey = greys[at];
+    const value = values ? values[at] : 0;
+    const own = value > 0 && value >= cut ? (colorsAt ? colorsAt(at) : colors) : null;
+    if (!own) {
+      words[at] = wordOf(grey, grey, grey);
+      continue;
     }
-    pixels[4 * at + 3] = 255;
+    const step = value * gain + 0.5;
+    const index = step >= 255 ? 255 : step | 0;
+    const share = (COVER * index) / 255;
+    const left = (1 - share) * grey;
+    words[at] = wordOf(left + share * own[3 * index], left + share * own[3 * index + 1],
+      left + share * own[3 * index + 2]);
   }
   return pixels;
 };
 
-const scoreColor = (top) => {
-  const table = TABLES.score;
-  const triples = Array.from({ length: 256 }, (_, i) => table.subarray(3 * i, 3 * i + 3));
-  return (at, value) => triples[Math.max(0, Math.min(255, Math.round((255 * value) / top)))];
+// One colour for all evidence.
+const plainColors = (hex) => {
+  const color = rgbOf(hex);
+  return Uint8Array.from({ length: 768 }, (_, i) => color[i % 3]);
 };
 
 // The colour of the sensor whose share of a pixel's evidence is the largest.
 const strongestColor = (sensors) => {
   const shares = sensors.filter((one) => one.attributionMap && one.registered)
-    .map((one) => [one.attributionMap.values, rgbOf(one.own)]);
+    .map((one) => [one.attributionMap.values, plainColors(one.own)]);
   return (at) => {
     let best = null;
     let most = 0;
@@ -152,20 +172,20 @@ const strongestColor = (sensors) => {
 const composed = (capture, pane, mode, cut) => {
   const { sensor } = pane;
   const shown = sensor || referenceOf(capture);
-  const base = shown ? frameColors(shown) : null;
   const { top } = capture;
   const map = sensor ? sensor.evidenceMap : capture.fused;
   const share = sensor ? sensor.attributionMap : capture.fused;
-  if (mode === "frames") return base;
+  if (mode === "frames") return shown ? frameColors(shown) : null;
   if (mode === "evidence") {
-    const known = map || { values: new Float32Array(base.length / 4).fill(NaN), columns: pane.columns };
+    const blank = () => new Float32Array(pane.rows * pane.columns).fill(NaN);
+    const known = map || { values: blank(), columns: pane.columns };
     return planeColors(cutOff(known, cut), TABLES.score, 0, top);
   }
   if (mode === "attribution") {
-    const color = sensor ? scoreColor(top) : strongestColor(capture.sensors);
-    return laidOver(base, share, top, cut, color);
+    const colorsAt = sensor ? null : strongestColor(capture.sensors);
+    return laidOver(greysOf(shown), share, top, cut, TABLES.score, colorsAt);
   }
-  return laidOver(base, map, top, cut, scoreColor(top));
+  return laidOver(greysOf(shown), map, top, cut, TABLES.score);
 };
 
 const cutOff = (map, cut) => cut <= 0 ? map

@@ -21,7 +21,7 @@ const measuredAt = (sensor, at) => {
     return ["R", "G", "B"].map(
       (name, c) => `${name} ${Math.round(pixels[4 * at + c] / 2.55)} %`).join(" ");
   }
-  return sensor.channels.map(({ quantity, unit, plane }) => {
+  return sensor.channels.filter(({ plane }) => plane).map(({ quantity, unit, plane }) => {
     const value = plane.values[at];
     if (Number.isNaN(value)) return sensor.channels.length > 1 ? `${quantity} no data` : "no data";
     return `${quantity} ${withUnit(value, unit, plane.step)}${attenuationOf(quantity, unit, value)}`;
@@ -91,8 +91,62 @@ const regionRow = (region, index) => {
     : `${written(region.area_mm2)} mm²`;
   const place = region.place === "part" ? "" : ` (${region.place})`;
   row.append(first, element("td", area), element("td", written(region.p_value, 2)),
-    element("td", evidence(region.evidence)), element("td", region.sensors.join(", ") + place));
+    element("td", evidence(region.evidence)), seenBy(region, place));
   return row;
+};
+
+// Who sees a region, and below what those sensors measure there.
+const seenBy = (region, place) => {
+  const cell = element("td", region.sensors.join(", ") + place);
+  const own = (region.measured || []).filter(
+    (words) => region.sensors.some((name) => words.endsWith(`(${name})`)));
+  if (own.length) cell.append(element("div", own.join("; "), "soft"));
+  return cell;
+};
+
+// ---- why: what is known of one region, in words
+
+const WHY = {
+  measured: "measured", matches: "the nearest good patch", what_if: "if it looked good",
+};
+
+const shareBar = (share, total, own) => {
+  const bar = element("span", "", "share");
+  const inner = element("i");
+  inner.style.width = `${100 * Math.max(0, Math.min(1, share / total))}%`;
+  inner.style.setProperty("--own", own);
+  bar.append(inner);
+  return bar;
+};
+
+const sharesOf = (region) => {
+  const line = element("p", "", "numbers");
+  const told = Object.entries(region.shares || {}).sort((a, b) => b[1] - a[1]);
+  const total = told.reduce((sum, [, share]) => sum + Math.max(0, share), 0);
+  for (const [name, share] of total > 0 ? told : []) {
+    const sensor = state.capture.sensors.find((one) => one.name === name);
+    const item = element("span", "", "item");
+    item.append(shareBar(share, total, sensor ? sensor.own : ""), `${name} ${percent(share / total)}`);
+    line.append(item);
+  }
+  return line;
+};
+
+const showWhy = (index) => {
+  const region = state.capture.regions[index];
+  const told = region && Object.keys(WHY).some((key) => (region[key] || []).length);
+  by("why").hidden = !told;
+  if (!told) return;
+  by("why-title").textContent = `Why region ${index + 1}`;
+  const parts = [sharesOf(region)];
+  for (const [key, heading] of Object.entries(WHY)) {
+    if (!(region[key] || []).length) continue;
+    const list = element("ul");
+    list.append(...region[key].map((words) => element("li", words)));
+    parts.push(element("h3", heading), list);
+  }
+  by("why-words").replaceChildren(...parts);
+  by("guarantee").textContent = state.capture.guarantee ? `Promised: ${state.capture.guarantee}.` : "";
 };
 
 const goTo = (index) => {
@@ -106,6 +160,7 @@ const goTo = (index) => {
   const [x, y] = capture.regions[index].peak.map((side) => Math.floor(side / capture.every));
   Object.assign(state, { region: index, held: true, pointer: { x, y } });
   markRegion();
+  showWhy(index);
   readOut();
   redraw();
 };
@@ -129,12 +184,7 @@ const sensorRow = (sensor, total) => {
   const share = total > 0 && Number.isFinite(sensor.attribution) ? sensor.attribution / total : NaN;
   const cell = element("td");
   if (Number.isFinite(share)) {
-    const bar = element("span", "", "share");
-    const inner = element("i");
-    inner.style.width = `${100 * Math.max(0, Math.min(1, share))}%`;
-    inner.style.setProperty("--own", sensor.own);
-    bar.append(inner);
-    cell.append(bar);
+    cell.append(shareBar(share, 1, sensor.own));
   }
   cell.append(percent(share));
   row.append(head, element("td", evidence(sensor.evidence)), element("td", written(sensor.p_value, 2)), cell);
@@ -145,6 +195,7 @@ const showTables = (capture) => {
   by("regions").tBodies[0].replaceChildren(...capture.regions.map(regionRow));
   by("regions").hidden = !capture.regions.length;
   by("no-regions").hidden = capture.regions.length > 0;
+  showWhy(0);
   const total = capture.sensors.reduce((sum, one) => sum + (one.attribution || 0), 0);
   by("sensors").tBodies[0].replaceChildren(
     ...capture.sensors.map((sensor) => sensorRow(sensor, total)));
@@ -166,6 +217,8 @@ const showVerdict = () => {
     : `${capture.image_score > threshold ? ">" : "≤"} threshold ${written(threshold)}`;
   by("numbers").textContent = capture.image_score === null ? "no score"
     : `score ${written(capture.image_score)} ${limit} · p ${written(capture.p_value)}`;
+  by("because").hidden = !capture.why;
+  by("because").textContent = capture.why || "";
   const moved = state.threshold !== null;
   by("restore").hidden = !moved;
   by("consequence").textContent = threshold === null
@@ -212,6 +265,8 @@ const show = async (number) => {
   by("place").textContent = HEADS.length > 1 ? `${number + 1} of ${HEADS.length}` : "";
   document.querySelector(".truth").hidden = !capture.truth;
   by("cut").max = capture.top;
+  if (state.mode === "attribution") await restOf(capture);
+  if (state.capture !== capture) return;
   makePanes(capture);
   showTables(capture);
   readOut();
@@ -222,9 +277,32 @@ const show = async (number) => {
     pane.draw(state);
   }
   document.title = `${capture.capture}: ${VERDICTS[capture.verdict]}`;
+  delete document.documentElement.dataset.whole;
   Object.assign(document.documentElement.dataset, {
     capture: number, ready: Math.round(performance.now()),
   });
+  await nextFrame();
+  await complete(capture);
+};
+
+const nextFrame = () => new Promise((done) => { requestAnimationFrame(() => setTimeout(done, 0)); });
+
+const restOf = async (capture) => {
+  for (const sensor of capture.sensors) {
+    if (sensor.attributionMap === undefined) await sensor.later();
+    if (state.capture !== capture) return;
+  }
+};
+
+// What the first look did not take: the attribution, further channels, the points in 3D.
+const complete = async (capture) => {
+  await restOf(capture);
+  if (state.capture !== capture) return;
+  solidPanes(capture);
+  if (state.mode === "attribution") recompose();
+  readOut();
+  redraw();
+  document.documentElement.dataset.whole = Math.round(performance.now());
 };
 
 const step = (far) => {

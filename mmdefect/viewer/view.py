@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from mmdefect.contracts import Explainer
 from mmdefect.errors import MmdefectError
 from mmdefect.inspection import Inspection
-from mmdefect.records import record_of, region_rows
-from mmdefect.registry import load
+from mmdefect.records import record_of
 from mmdefect.viewer.capture import MOST_BYTES, Packed, pack_capture
 from mmdefect.viewer.page import page_of
 from mmdefect.whole import write_whole
@@ -175,19 +173,19 @@ def packed_scene(
         For a ``View``.
     """
     prediction = inspection.predict(scene)
+    explanation = inspection.explain(scene, prediction)
     told = scene.attrs if known else {}
     record: Row = {
         "capture": scene.attrs.get("capture", "capture"),
         **{key: told.get(key) for key in ("category", "kind", "label")},
         **record_of(prediction),
-        "regions": region_rows(inspection.regions(scene, prediction)),
+        "regions": [finding.why for finding in explanation.findings],
+        "guarantee": explanation.guarantee,
     }
-    explainer: Explainer = load("explain", "shapley")()
-    shares = explainer.attribute(inspection.fusion, prediction, scene)
-    explained = prediction.assign(
-        {key: shares[key] for key in ("attribution", "attribution_map") if key in shares}
+    shared = prediction.assign(
+        attribution=explanation.attribution, attribution_map=explanation.attribution_map
     )
-    return pack_capture(scene, explained, record, good_scores(inspection, prediction), most_bytes)
+    return pack_capture(scene, shared, record, good_scores(inspection, prediction), most_bytes)
 
 
 def good_scores(inspection: Inspection, prediction: xr.Dataset) -> list[float]:
