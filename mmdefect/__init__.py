@@ -6,7 +6,6 @@ their rooms when they are first used.
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from mmdefect.errors import MmdefectError
@@ -17,13 +16,7 @@ if TYPE_CHECKING:
     from mmdefect.inspection import Inspection
     from mmdefect.registry import load, names
 
-try:
-    __version__ = version("mmdefect")
-except PackageNotFoundError:
-    raise ImportError(
-        "mmdefect is not installed; its folders sensors/ and fusion/ become part of it by "
-        "installation: run 'pip install -e .' in the checkout"
-    ) from None
+    __version__: str
 
 __all__ = [
     "Dataset",
@@ -46,9 +39,26 @@ _ROOMS = {
 
 def __getattr__(name: str) -> Any:
     """Fetch a public name from its room at first use."""
+    if name == "__version__":
+        return _version()
     if name not in _ROOMS:
         raise AttributeError(f"module 'mmdefect' has no attribute {name!r}")
     return getattr(import_module(_ROOMS[name]), name)
+
+
+def _version() -> str:
+    """Ask for the installed version once: what is asked takes longer to load than all else here."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        found = version("mmdefect")
+    except PackageNotFoundError:
+        raise ImportError(
+            "mmdefect is not installed; its folders sensors/ and fusion/ become part of it by "
+            "installation: run 'pip install -e .' in the checkout"
+        ) from None
+    globals()["__version__"] = found
+    return found
 
 
 def __dir__() -> list[str]:

@@ -9,8 +9,9 @@ import pytest
 from mmdefect.errors import SceneError
 from mmdefect.metrics import pixel_metrics
 from mmdefect.metrics._collect import collect, plan, survey
+from mmdefect.metrics._counting import count_above, precisions, ramps
 from mmdefect.metrics._pixels import score_keys
-from mmdefect.metrics._sweep import Sweep
+from mmdefect.metrics._sweep import Sweep, ramp_area
 
 
 def planted(captures, size=24, seed=0, levels=None):
@@ -144,3 +145,28 @@ def test_memory_stays_bounded_however_many_captures_there_are():
     assert peaks[0] < all_keys / 3
     assert peaks[1] > all_keys
     assert_same(*estimates)
+
+
+@pytest.mark.parametrize("levels", [3, 1000])
+@pytest.mark.parametrize("good", [0, 1, 7, 8, 9, 500])
+def test_pixels_are_counted_against_keys_as_a_plain_search_counts_them(good, levels):
+    rng = np.random.default_rng(good)
+    pixels = np.sort(rng.integers(0, levels, good).astype(np.uint32))
+    keys = np.unique(rng.integers(0, levels + 5, 40).astype(np.uint32))
+    above, reached = np.ones(keys.size, np.int64), np.ones(keys.size, np.int64)
+    count_above(pixels, keys, above, reached)
+    np.testing.assert_array_equal(above - 1, good - np.searchsorted(pixels, keys, "right"))
+    np.testing.assert_array_equal(reached - 1, good - np.searchsorted(pixels, keys, "left"))
+
+
+def test_areas_under_ramps_add_up_to_those_of_each_step():
+    rng = np.random.default_rng(0)
+    above = np.sort(rng.integers(0, 900, 300))
+    reached = above + rng.integers(0, 3, 300) * rng.integers(0, 200, 300)
+    weights = rng.random(300)
+    for limit in (0.5, 30.0, 500.0, 2000.0):
+        wanted = weights @ ramp_area(above, reached, limit)
+        assert ramps(above, reached, weights, limit) == pytest.approx(wanted, rel=1e-13)
+    found = np.cumsum(rng.integers(1, 5, 300))
+    wanted = float(found @ (found / (found + reached)))
+    assert precisions(found, reached, found) == pytest.approx(wanted, rel=1e-13)

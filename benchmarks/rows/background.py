@@ -39,10 +39,12 @@ def made(side: int) -> Case:
     return Case(
         ours=lambda: background(cloud),
         rivals={"DBSCAN recipe": lambda: recipe(cloud)},
-        targets={"DBSCAN recipe": 100},
+        targets={"DBSCAN recipe": 100} if side > 500 else {},
         checks=checks,
         rounds=3,
         once=("DBSCAN recipe",) if side > 500 else (),
+        threads=(1,),  # of each but RANSAC, which is the least of it
+        memory=side < 500,
     )
 
 

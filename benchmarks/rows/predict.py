@@ -85,7 +85,7 @@ def made(learnt: int) -> Case:
         rivals={"BTF recipe": lambda: theirs.predict(asked[next(turn) % 12])},
         targets={"BTF recipe": 4.0},
         checks=checks,
-        rounds=12,
+        rounds=6,
     )
 
 

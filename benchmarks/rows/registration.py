@@ -31,4 +31,4 @@ def made(side: int, reference: str) -> Case:
     frames = make_frames(rig, side)
     registration = Registration(rig)
     rivals = {"open3d and scipy": lambda: naive(rig, frames)} if reference == "rgb" else {}
-    return Case(ours=lambda: registration.place(frames), rivals=rivals, limit=0.06, rounds=7)
+    return Case(ours=lambda: registration.place(frames), rivals=rivals, limit=0.06, rounds=5)

@@ -14,7 +14,6 @@ from typing import Annotated
 
 import typer
 
-from mmdefect import __version__
 from mmdefect.cli._exits import DONE, NOTHING_DONE, REFUSALS
 from mmdefect.errors import MmdefectError
 
@@ -51,6 +50,8 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from mmdefect import __version__
+
         typer.echo(f"mmdefect {__version__}")
         raise typer.Exit
 

@@ -11,20 +11,23 @@ others, and memory stays within a budget:
   half of the key instead of being collected.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from mmdefect.metrics._counting import count_above
 from mmdefect.metrics._pixels import Counts, Floats, Keys, Maps, Pixels, Reader
 from mmdefect.metrics._sweep import Steps, Totals
+
+T = TypeVar("T")
 
 _HALF = 16
 _BUCKETS = 1 << _HALF
 
 # What the budget is spent on, and what a pixel costs at the peak of that work.
 _KEPT_SHARE, _MARKED_SHARE, _CHUNK_SHARE, _STEPS_SHARE = 0.25, 0.125, 0.125, 0.5
-_CHUNK_BYTES, _STEP_BYTES = 8, 96
+_CHUNK_BYTES, _STEP_BYTES = 4, 96
 
 
 class Span(NamedTuple):
@@ -35,15 +38,28 @@ class Span(NamedTuple):
     pixels: int
 
 
+class Again(Generic[T]):
+    """What can be gone through again and again, made anew each time."""
+
+    def __init__(self, make: Callable[[], Iterable[T]]) -> None:
+        self._make = make
+
+    def __iter__(self) -> Iterator[T]:
+        """Go through it."""
+        return iter(self._make())
+
+
 class Survey(NamedTuple):
     """What a first pass over the maps found.
 
-    ``captures`` gives all pixels again and ``marked`` at least the defect pixels of captures that
-    have any, both from memory where they fit; ``defective`` says for each capture whether it
-    has a defect pixel; ``buckets`` counts defect pixels by the upper half of their key.
+    ``captures`` gives all pixels again, ``good`` the keys of defect-free pixels alone and
+    ``marked`` at least the defect pixels of captures that have any, all from memory where they fit;
+    ``defective`` says for each capture whether it has a defect pixel; ``buckets`` counts defect
+    pixels by the upper half of their key.
     """
 
     captures: Iterable[Pixels]
+    good: Iterable[Keys]
     marked: Iterable[Pixels]
     totals: Totals
     defective: list[bool]
@@ -51,22 +67,23 @@ class Survey(NamedTuple):
 
 
 class _Kept:
-    """Keeps captures until they outgrow a share of the budget, then none."""
+    """Keeps captures unless all of them will outgrow a share of the budget, then none."""
 
-    def __init__(self, most_bytes: float) -> None:
+    def __init__(self, most_bytes: float, expected: int) -> None:
         self._most_bytes = most_bytes
-        self._bytes = 0
-        self._captures: list[Pixels] = []
+        self._expected = expected
+        self._seen = self._bytes = 0
+        self.captures: list[Pixels] = []
+        self.open = True
 
     def add(self, pixels: Pixels) -> None:
+        if not self.open:
+            return
+        self._seen += 1
         self._bytes += pixels.good.nbytes + pixels.defect.nbytes + pixels.weight.nbytes
-        if self._bytes > self._most_bytes:
-            self._captures = []
-        else:
-            self._captures.append(pixels)
-
-    def or_else(self, reader: Reader) -> Iterable[Pixels]:
-        return reader if self._bytes > self._most_bytes else self._captures
+        self.captures.append(pixels)
+        if self._bytes * max(1.0, self._expected / self._seen) > self._most_bytes:
+            self.open, self.captures = False, []
 
 
 def survey(maps: Maps, byte_budget: int) -> Survey:
@@ -85,20 +102,27 @@ def survey(maps: Maps, byte_budget: int) -> Survey:
         Counts, and the pixels themselves where they fit.
     """
     reader = Reader(maps)
-    kept, marked = _Kept(_KEPT_SHARE * byte_budget), _Kept(_MARKED_SHARE * byte_budget)
-    good, regions = 0, 0
+    kept = _Kept(_KEPT_SHARE * byte_budget, len(maps))
+    marked = _Kept(_MARKED_SHARE * byte_budget, 0)
+    outside, regions = 0, 0
     defective: list[bool] = []
     buckets = np.zeros(_BUCKETS, dtype=np.int64)
-    for pixels in reader:
-        good += pixels.good.size
+    for pixels in reader.each(good=lambda: kept.open):
+        outside += pixels.outside
         regions += pixels.regions
         defective.append(pixels.regions > 0)
         kept.add(pixels)
         if pixels.regions:
             marked.add(pixels._replace(good=pixels.good[:0].copy()))
             buckets += np.bincount(pixels.defect >> _HALF, minlength=_BUCKETS)
-    totals = Totals(good, int(buckets.sum()), regions)
-    return Survey(kept.or_else(reader), marked.or_else(reader), totals, defective, buckets)
+    return Survey(
+        kept.captures if kept.open else reader,
+        Again(lambda: (pixels.good for pixels in kept.captures) if kept.open else reader.good()),
+        marked.captures if marked.open else Again(reader.marked),
+        Totals(outside, int(buckets.sum()), regions),
+        defective,
+        buckets,
+    )
 
 
 def collect(found: Survey, byte_budget: int) -> Iterator[Steps]:
@@ -121,7 +145,7 @@ def collect(found: Survey, byte_budget: int) -> Iterator[Steps]:
     for span in plan(found.buckets, most):
         tell_apart = _sorted if span.pixels <= most else _tallied
         key, count, overlap = tell_apart(found.marked, span)
-        above, reached = _rank(key, found.captures, chunk)
+        above, reached = _rank(key, found.good, chunk)
         yield Steps(key, count, overlap, above, reached)
 
 
@@ -180,30 +204,27 @@ def _tallied(captures: Iterable[Pixels], span: Span) -> tuple[Keys, Counts, Floa
     return (span.low * _BUCKETS + lower).astype(np.uint32), count[lower], overlap[lower]
 
 
-def _rank(key: Keys, captures: Iterable[Pixels], chunk: int) -> tuple[Counts, Counts]:
+def _rank(key: Keys, good: Iterable[Keys], chunk: int) -> tuple[Counts, Counts]:
     """Count the defect-free pixels that score above each key, and those that reach it."""
-    ascending = key[::-1]
+    ascending = np.ascontiguousarray(key[::-1])
     above, reached = np.zeros(key.size, dtype=np.int64), np.zeros(key.size, dtype=np.int64)
-    for good in _chunks(captures, chunk):
-        good.sort()
-        start = np.searchsorted(good, ascending, "left")
-        stop = start.copy()
-        tied = np.flatnonzero(good[np.minimum(start, good.size - 1)] == ascending)
-        stop[tied] = np.searchsorted(good, ascending[tied], "right")
-        reached += good.size - start
-        above += good.size - stop
+    for pixels in _chunks(good, chunk):
+        pixels.sort()
+        count_above(pixels, ascending, above, reached)
     return above[::-1], reached[::-1]
 
 
-def _chunks(captures: Iterable[Pixels], most: int) -> Iterator[Keys]:
-    """Gather defect-free pixels to arrays of at least ``most``: copies, free to be sorted."""
-    waiting: list[Keys] = []
+def _chunks(good: Iterable[Keys], most: int) -> Iterator[Keys]:
+    """Gather defect-free pixels to arrays of about ``most``, free to be sorted until the next."""
+    gathered = np.empty(0, dtype=np.uint32)
     size = 0
-    for pixels in captures:
-        waiting.append(pixels.good)
-        size += pixels.good.size
-        if size > most:
-            yield np.concatenate(waiting)
-            waiting, size = [], 0
+    for keys in good:
+        if size and size + keys.size > len(gathered):
+            yield gathered[:size]
+            size = 0
+        if keys.size > len(gathered):
+            gathered = np.empty(max(most, keys.size), dtype=np.uint32)
+        gathered[size : size + keys.size] = keys
+        size += keys.size
     if size:
-        yield np.concatenate(waiting)
+        yield gathered[:size]

@@ -8,7 +8,7 @@
   a plain sum over pixels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import label
 
 from mmdefect.errors import SceneError
+from mmdefect.metrics._counting import keys_of, keys_outside
 
 Keys = NDArray[np.uint32]
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
-_SIGN_BIT = np.uint32(1 << 31)
 _EIGHT_NEIGHBORS = np.ones((3, 3), dtype=np.bool_)
 
 
@@ -39,13 +39,15 @@ class Pixels(NamedTuple):
     """The pixels of one capture.
 
     ``good`` holds the keys of defect-free pixels, ``defect`` those of defect pixels, ``weight``
-    what each defect pixel contributes to the overlap, ``regions`` the number of defect regions.
+    what each defect pixel contributes to the overlap, ``regions`` the number of defect regions,
+    ``outside`` that of defect-free pixels, also where their keys were not wanted.
     """
 
     good: Keys
     defect: Keys
     weight: Floats
     regions: int
+    outside: int
 
 
 class Reader:
@@ -56,9 +58,30 @@ class Reader:
 
     def __iter__(self) -> Iterator[Pixels]:
         """Read every capture once."""
+        return self.each(lambda: True)
+
+    def each(self, good: Callable[[], bool]) -> Iterator[Pixels]:
+        """Read every capture once; its defect-free pixels are only counted unless wanted."""
+        for score_map, mask, capture in self._checked():
+            yield capture_pixels(score_map, mask, capture, good())
+
+    def good(self) -> Iterator[Keys]:
+        """Read every capture's defect-free pixels once."""
+        for score_map, mask, _ in self._checked():
+            yield good_keys(score_map, mask)
+
+    def marked(self) -> Iterator[Pixels]:
+        """Read every capture's defect pixels once."""
+        return self.each(lambda: False)
+
+    def _checked(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_], str]]:
+        """Go through the captures, and count them."""
         number = 0
         for number, (score_map, mask) in enumerate(self._maps, start=1):
-            yield capture_pixels(score_map, mask, f"capture {number} of {len(self._maps)}")
+            capture = f"capture {number} of {len(self._maps)}"
+            score_map, mask = np.asarray(score_map), np.asarray(mask)
+            _check(score_map, mask, capture)
+            yield score_map, mask, capture
         if number != len(self._maps):
             raise SceneError(
                 f"{number} captures were read, but {len(self._maps)} were promised; give maps that "
@@ -66,7 +89,9 @@ class Reader:
             )
 
 
-def capture_pixels(score_map: NDArray[np.float32], mask: NDArray[np.bool_], capture: str) -> Pixels:
+def capture_pixels(
+    score_map: NDArray[np.float32], mask: NDArray[np.bool_], capture: str, good: bool = True
+) -> Pixels:
     """Split one capture into defect-free and defect pixels.
 
     Parameters
@@ -77,6 +102,8 @@ def capture_pixels(score_map: NDArray[np.float32], mask: NDArray[np.bool_], capt
         True where the part is defective.
     capture : str
         How an error calls the capture.
+    good : bool
+        Whether defect-free pixels are wanted, or their number alone.
 
     Returns
     -------
@@ -90,12 +117,44 @@ def capture_pixels(score_map: NDArray[np.float32], mask: NDArray[np.bool_], capt
     """
     score_map, mask = np.asarray(score_map), np.asarray(mask)
     _check(score_map, mask, capture)
-    keys = score_keys(score_map)
-    if not mask.any():
-        return Pixels(keys, keys[:0], np.empty(0), 0)
-    marked = mask.ravel()
+    outside = mask.size - int(np.count_nonzero(mask))
+    keys = good_keys(score_map, mask) if good else np.empty(0, dtype=np.uint32)
+    if outside == mask.size:
+        return Pixels(keys, keys[:0], np.empty(0), 0, outside)
     weight, regions = overlap_weights(mask)
-    return Pixels(keys[~marked], keys[marked], weight, regions)
+    return Pixels(keys, _defect_keys(score_map, mask), weight, regions, outside)
+
+
+def good_keys(score_map: NDArray[np.float32], mask: NDArray[np.bool_]) -> Keys:
+    """Give the keys of the pixels outside a mask, as ``capture_pixels`` does."""
+    keys = np.empty(mask.size - int(np.count_nonzero(mask)), dtype=np.uint32)
+    scores, marked = np.ascontiguousarray(score_map), np.ascontiguousarray(mask)
+    if not keys_outside(scores.view(np.uint32), marked, keys):
+        lowest = _lowest(score_map)
+        if lowest is None:
+            return np.zeros_like(keys)
+        scores = np.where(np.isfinite(scores), scores, lowest)
+        keys_outside(scores.view(np.uint32), marked, keys)
+    return keys
+
+
+def _defect_keys(score_map: NDArray[np.float32], mask: NDArray[np.bool_]) -> Keys:
+    """Give the keys of the pixels in a mask."""
+    box = _box(mask)
+    scores = score_map[box][mask[box]]
+    keys = np.empty(scores.size, dtype=np.uint32)
+    if not keys_of(scores.view(np.uint32), keys):
+        lowest = _lowest(score_map)
+        if lowest is None:
+            return np.zeros_like(keys)
+        keys_of(np.where(np.isfinite(scores), scores, lowest).view(np.uint32), keys)
+    return keys
+
+
+def _lowest(score_map: NDArray[np.float32]) -> np.float32 | None:
+    """Give the lowest finite score of a map; None where there is none."""
+    finite = score_map[np.isfinite(score_map)]
+    return np.float32(finite.min()) if finite.size else None
 
 
 def score_keys(score_map: NDArray[np.float32]) -> Keys:
@@ -112,15 +171,7 @@ def score_keys(score_map: NDArray[np.float32]) -> Keys:
         Keys in the map's order. Equal scores, and only they, have equal keys; a map without any
         finite score has keys of 0, below every score.
     """
-    scores = score_map.ravel()
-    finite = np.isfinite(scores)
-    if not finite.all():
-        if not finite.any():
-            return np.zeros(scores.size, dtype=np.uint32)
-        scores = np.where(finite, scores, scores[finite].min())
-    bits = (scores + np.float32(0)).view(np.uint32)  # the sum turns -0 into 0
-    negative = (bits.view(np.int32) >> 31).view(np.uint32)
-    return bits ^ (negative | _SIGN_BIT)
+    return good_keys(score_map, np.zeros(score_map.shape, dtype=bool))
 
 
 def overlap_weights(mask: NDArray[np.bool_]) -> tuple[Floats, int]:
@@ -139,11 +190,16 @@ def overlap_weights(mask: NDArray[np.bool_]) -> tuple[Floats, int]:
     regions : int
         Number of regions.
     """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    box = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    box = mask[_box(mask)]
     labels, regions = label(box, structure=_EIGHT_NEIGHBORS)
     region = labels[box]
     return 1 / np.bincount(region)[1:][region - 1], int(regions)
+
+
+def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Give the rows and columns that hold all marked pixels, of which there is one at least."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def _check(score_map: NDArray[np.float32], mask: NDArray[np.bool_], capture: str) -> None:

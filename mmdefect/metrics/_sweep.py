@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mmdefect.metrics._counting import precisions, ramps
 from mmdefect.metrics._pixels import Counts, Floats, Keys
 
 AUPRO_LIMITS = {"aupro_30": 0.3, "aupro_10": 0.1, "aupro_05": 0.05, "aupro_01": 0.01}
@@ -70,13 +71,12 @@ class Sweep:
         """Take in the next steps."""
         good, defect, regions = self._totals
         found = self._found + np.cumsum(steps.found)
-        area = ramp_area(steps.above, steps.reached, good)
-        self._sums["pixel_auroc"] += float(steps.found @ area) / defect / good
-        precision = found / (found + steps.reached)
-        self._sums["pixel_ap"] += float(steps.found @ precision) / defect
+        counts = steps.above, steps.reached
+        self._sums["pixel_auroc"] += ramps(*counts, steps.found, good) / defect / good
+        self._sums["pixel_ap"] += precisions(found, steps.reached, steps.found) / defect
         for name, limit in AUPRO_LIMITS.items():
-            area = ramp_area(steps.above, steps.reached, limit * good)
-            self._sums[name] += float(steps.overlap @ area) / regions / (limit * good)
+            area = ramps(*counts, steps.overlap, limit * good)
+            self._sums[name] += area / regions / (limit * good)
         overlap = np.append(0.0, np.cumsum(steps.overlap))
         for n, ranks in self._ranks.items():
             self._overlap[n] += overlap[np.searchsorted(steps.reached, ranks, "right")]
