@@ -1,10 +1,11 @@
-"""Banks, transformer, both, and concatenated features: what each kind of fusion adds, by groups.
+"""Banks, transformer, both, mapping, concatenated features: what each kind adds, by groups.
 
     python benchmarks/fusion.py captures --work WORK --product panel
     python benchmarks/fusion_kinds.py captures --work WORK --product panel --seed 0
 
 The second uses what the first kept: the same third of the good parts, the same banks, the same
-test parts. What the network says of each capture is kept as well, and a run goes on where it was.
+test parts. What is said of each capture is kept as well, and a run goes on where it was. Features
+of a capture are computed once for all kinds.
 """
 
 import json
@@ -25,13 +26,41 @@ from mmdefect.progress import progress_shown, track
 from mmdefect.registry import load
 
 
+class Shared:
+    """An extractor that remembers the last frame it described, whoever asks."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner, self.last = inner, (None, None)
+
+    def __getattr__(self, name: str) -> Any:
+        """Give everything else that the extractor has."""
+        return getattr(self.inner, name)
+
+    def features(self, frame: xr.DataArray) -> xr.DataArray:
+        """Describe patches, or give what was told of the same frame."""
+        if self.last[0] is not frame.values:
+            self.last = (frame.values, self.inner.features(frame))
+        return self.last[1]
+
+
+def share(fusions: dict[str, Any]) -> None:
+    """Let all kinds ask the same extractors; they looked at the same good parts."""
+    readers = [made.reader_ for name, made in fusions.items() if name != "transformer"]
+    first = fusions["transformer"].crossing_.reader
+    for name, eye in first.extractors.items():
+        shared = Shared(eye.inner)
+        for reader in (first, *readers):
+            reader.extractors[name].inner = shared
+
+
 def told_of(fusion: Any, scene: xr.Dataset) -> dict[str, float]:
     """Score a part by every kind of fusion."""
     said = fusion.predict(scene)
     told = {"both": float(said["image_score"])}
     for source in said["source_evidence"]["source"].values:
         own = said["source_evidence"].sel(source=source, drop=True)
-        told[str(source)] = float((own**2).sum("sensor", min_count=1) ** 0.5)
+        joined = (fusion.late_ if source == "bank" else fusion).combine(own)
+        told[str(source)] = float(joined)
     return told
 
 
@@ -45,8 +74,9 @@ def scored(
             continue
         scene = dataset.scene(capture)
         told[capture.id] = told_of(fusions["transformer"], scene)
-        if "concat" in fusions:
-            told[capture.id]["concat"] = float(fusions["concat"].predict(scene)["image_score"])
+        for name in fusions:
+            if name != "transformer":
+                told[capture.id][name] = float(fusions[name].predict(scene)["image_score"])
         path.write_text(json.dumps(told))
     return told
 
@@ -57,11 +87,12 @@ def show(test: list[Capture], told: dict[str, dict[str, float]], groups: dict[st
     table = {name: np.array([told[c.id][name] for c in test]) for name in names}
     bad = np.array([c.label == "defect" for c in test])
     group = np.array([groups[c.kind] for c in test])
-    print("| group | n | " + " | ".join(names) + " | both − bank | transformer − bank |")
+    apart = [f"{name} − bank" for name in names if name != "bank"]
+    print("| " + " | ".join(["group", "n", *names, *apart]) + " |")
     for name in ["", *sorted(set(group[bad].tolist()))]:
         chosen = bad & ((group == name) | (name == ""))
         drawn = {k: auroc_replicates(v[~bad], v[chosen]) for k, v in table.items()}
-        apart = [difference(drawn[k] - drawn["bank"]) for k in ("both", "transformer")]
+        apart = [difference(drawn[k] - drawn["bank"]) for k in drawn if k != "bank"]
         cells = [name or "all", str(int(chosen.sum())), *(f"{v[0]:.3f}" for v in drawn.values())]
         cells += [f"{one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}]" for one in apart]
         print("| " + " | ".join(cells) + " |", flush=True)
@@ -71,7 +102,7 @@ def main() -> None:
     """Fit, score, print."""
     parser = parser_of(__doc__ or "")
     parser.add_argument("--seed", type=int, default=0, help="which third")
-    parser.add_argument("--without-concat", action="store_true")
+    parser.add_argument("--without", action="append", default=[], help="concat or mapping")
     asked = parser.parse_args()
     cache = SceneCache(asked.work / "scenes", 16 << 30)
     dataset = Dataset(asked.card or asked.folder / "card.toml", asked.folder, cache=cache)
@@ -80,11 +111,13 @@ def main() -> None:
     train = [c for c in dataset.captures(asked.product) if c.split == "train"]
     fit, _ = divide(train[asked.seed :: asked.seeds], [], FALSE_ALARM, asked.seed)
     fusions = {"transformer": kept_transformer(folder, specs, asked.seed)}
-    if not asked.without_concat:
-        fusions["concat"] = load("fusion", "concat")(features=specs, seed=asked.seed)
+    for name in ("mapping", "concat"):
+        if name not in asked.without:
+            fusions[name] = load("fusion", name)(features=specs, seed=asked.seed)
     with progress_shown():
         scenes = [dataset.scene(capture) for capture in track(fit, len(fit), "reading")]
         fusions = {name: made.fit(scenes) for name, made in fusions.items()}
+        share(fusions)
         test = tested(dataset, asked.product, asked.good, asked.defective)
         told = scored(dataset, test, fusions, folder / "kinds.json")
     truth = json.loads((asked.folder / "truth.json").read_text())["captures"]

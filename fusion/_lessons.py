@@ -38,6 +38,9 @@ class Schedule:
     seed : int
     compiled : bool
         Whether ``torch.compile`` is used.
+    amp : bool or None
+        Whether the network computes in bfloat16 (loss and weights stay float32); None for a GPU
+        that can.
     """
 
     most_steps: int = 300
@@ -49,6 +52,7 @@ class Schedule:
     hide_block: float = 0.1
     seed: int = 0
     compiled: bool = False
+    amp: bool | None = None
 
 
 class Draw:

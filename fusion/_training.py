@@ -194,7 +194,9 @@ class _Trainer:
         """Hide something, foretell it, and sum how wrong it was over all numbers."""
         there, placed = drawn.hide(whole, scenes, self.windows, self.network.shape.geometry)
         shown = Tokens(whole.values, there, whole.place, placed)
-        amp = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
+        amp = self.schedule.amp
+        if amp is None:
+            amp = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=amp):
             guess = self.runs(shown, self.flat, windows)
         return summed_loss(guess, whole, windows, self.kept)

@@ -76,6 +76,8 @@ class Transformer:
         Folder in which training is kept, and from which it goes on after it was interrupted.
     compiled : bool
         Whether training uses ``torch.compile``.
+    amp : bool, optional
+        Whether training computes in bfloat16; by default where a GPU can.
 
     Raises
     ------
@@ -103,6 +105,7 @@ class Transformer:
         most_steps: int = 200,
         checkpoint: str | Path | None = None,
         compiled: bool = False,
+        amp: bool | None = None,
     ) -> None:
         if rule not in RULES:
             raise UnknownNameError(f"no fusion rule named {rule!r}; there are: {', '.join(RULES)}")
@@ -116,7 +119,7 @@ class Transformer:
         self.sources = tuple(name for name in SOURCES if name in sources)
         self.cells, self.dims = cells, dims
         self.width, self.layers, self.heads = width, layers, heads
-        self.most_steps, self.compiled = most_steps, compiled
+        self.most_steps, self.compiled, self.amp = most_steps, compiled, amp
         self.checkpoint = None if checkpoint is None else Path(checkpoint)
         self.late_: Late | None = None
         self.crossing_: Crossing | None = None
@@ -283,7 +286,9 @@ class Transformer:
 
     def _train(self, sensors: Sequence[str], scenes: Scenes) -> Crossing:
         """Train the cross-modal source."""
-        schedule = Schedule(most_steps=self.most_steps, seed=self.seed, compiled=self.compiled)
+        schedule = Schedule(
+            most_steps=self.most_steps, seed=self.seed, compiled=self.compiled, amp=self.amp
+        )
         return Crossing.fit(
             self._eyes(sensors, scenes), scenes, self.folds, self.cells, self.dims,
             (self.width, self.layers, self.heads), schedule, self.heavy_tails, self.checkpoint,

@@ -61,6 +61,16 @@ def test_an_ablation_that_was_killed_tells_what_an_evaluation_tells(
     assert "| *each sensor alone* |" in (tmp_path / "ablated" / "ablation.md").read_text()
 
 
+def test_kinds_that_use_the_transformer_share_its_training(tmp_path):
+    work = SimpleNamespace(folder=tmp_path)
+    folders = [
+        run._training(work, [told, dict(options), ["rgb"]])
+        for told, options in (("as asked", {"sources": [1]}), ("as asked", {}), ("else", {}))
+    ]
+    assert folders[0] == folders[1] != folders[2]
+    assert folders[0].parent == tmp_path
+
+
 def test_what_cannot_be_ablated_is_refused(miniature, tmp_path):
     root = miniature("mvtec3d")
     with pytest.raises(CardError, match=r"one sensor only \(rgb\): there is nothing to ablate"):

@@ -14,9 +14,9 @@ from crossed import coupled
 
 from mmdefect.errors import MmdefectError
 
-lessons, network, resume, training = (
+lessons, network, resume, surprise, training = (
     import_module(f"mmdefect.fusion._{name}")
-    for name in ("lessons", "network", "resume", "training")
+    for name in ("lessons", "network", "resume", "surprise", "training")
 )
 tokens, windows = (import_module(f"mmdefect.fusion._{name}") for name in ("tokens", "windows"))
 
@@ -41,6 +41,12 @@ def train(schedule=SCHEDULE, checkpoint=None, learn=None):
 
 def weights(trained) -> np.ndarray:
     return torch.cat([part.flatten() for part in trained[0].state_dict().values()]).numpy()
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """The training that others are held against."""
+    return train()
 
 
 # ---------------------------------------------------------------- what may be seen
@@ -123,14 +129,14 @@ def test_it_learns_what_goes_with_what_and_knows_what_it_cannot_know():
     assert foretold < 0.6 < 0.8 < unknowable
 
 
-def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_dice_alone():
+def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_dice_alone(whole):
     torch.manual_seed(11)
     wanted = torch.rand(1)
     torch.manual_seed(11)
-    one, two = train(), train()
+    again = train()
     assert torch.rand(1) == wanted
-    np.testing.assert_array_equal(weights(one), weights(two))
-    assert (weights(one) != weights(train(lessons.Schedule(50, batch=6, seed=4)))).any()
+    np.testing.assert_array_equal(weights(again), weights(whole))
+    assert (weights(whole) != weights(train(lessons.Schedule(50, batch=6, seed=4)))).any()
 
 
 def test_training_ends_when_held_out_parts_are_foretold_no_better():
@@ -141,8 +147,9 @@ def test_training_ends_when_held_out_parts_are_foretold_no_better():
     assert len(course.losses) == course.best_step + 25 < 400
 
 
-def test_a_training_that_was_interrupted_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch):
-    whole = train()
+def test_a_training_that_was_interrupted_goes_on_as_if_it_had_not_been(
+    whole, tmp_path, monkeypatch
+):
     kept = resume.Checkpoint(tmp_path, "net", {"sensors": ["a", "b"]})
     step = training._Trainer._step
 
@@ -166,7 +173,8 @@ def test_a_training_that_was_interrupted_goes_on_as_if_it_had_not_been(tmp_path,
 
 
 def test_a_checkpoint_of_another_sensor_set_is_refused(tmp_path):
-    train(checkpoint=resume.Checkpoint(tmp_path, "net", {"sensors": ["rgb", "points"]}))
+    short = lessons.Schedule(most_steps=2, batch=2)
+    train(short, resume.Checkpoint(tmp_path, "net", {"sensors": ["rgb", "points"]}))
     other = resume.Checkpoint(tmp_path, "net", {"sensors": ["rgb", "xray"]})
     with pytest.raises(MmdefectError, match=r"sensors \['rgb', 'points'\].*'xray'.*another folder"):
         train(checkpoint=other)
@@ -182,8 +190,7 @@ def test_a_loss_that_is_no_number_is_told_with_its_step():
         train(learn=broken)
 
 
-def test_a_batch_that_does_not_fit_is_worked_off_in_halves(monkeypatch):
-    whole = train()
+def test_a_batch_that_does_not_fit_is_worked_off_in_halves(whole, monkeypatch):
     forward = network.Network.forward
 
     def small_memory(most):
@@ -219,6 +226,75 @@ def test_the_network_may_be_compiled(monkeypatch):
     assert len(asked) == 1
 
 
+def test_half_the_digits_teach_as_much(whole, monkeypatch):
+    asked = []
+    forward = network._Layer.forward
+
+    def watched(own, rows, *others):
+        asked.append(torch.is_autocast_enabled("cpu"))
+        told = forward(own, rows, *others)
+        assert asked[-1] == (own.query(rows).dtype == torch.bfloat16)
+        return told
+
+    monkeypatch.setattr(network._Layer, "forward", watched)
+    schedule = lessons.Schedule(most_steps=50, batch=6, blocks=0.5, seed=3, amp=True)
+    halved = train(schedule)
+    assert 0 < sum(asked) < len(asked)
+    assert halved[1].held_out[-1][1] == pytest.approx(whole[1].held_out[-1][1], abs=0.03)
+    assert halved[1].losses != whole[1].losses
+    assert all(part.dtype == torch.float32 for part in halved[0].state_dict().values())
+
+
+# ---------------------------------------------------------------- evidence
+
+
+def test_evidence_of_parts_that_come_later_is_as_uniform_as_that_of_strangers():
+    layout = surprise.Layout(("a", "b"), GRID, FLAT, KEPT, None)
+    schedule = lessons.Schedule(most_steps=60, seed=1)
+    made = surprise.Surprise(layout, 16, 1, 2, schedule)
+    nowhere = np.zeros((2, *GRID), dtype=bool)
+    learnt, later = (
+        [tokens.Tokens(*(part[k] for part in whole)) for k in range(count)]
+        for count, whole in ((48, batch(48)), (150, batch(150, 77)))
+    )
+    made.fit(learnt, [k % 4 for k in range(48)], None)
+    fresh = np.array([made.evidence(part, nowhere)[1] for part in later])
+    strange = np.array([made.evidence(part, nowhere, k % 4)[1] for k, part in enumerate(learnt)])
+    assert ((strange.mean(0) > 0.9) & (strange.mean(0) < 1.1)).all()
+    for level in (0.2, 0.5):  # 48 parts say what is usual, 150 are asked: four standard errors
+        spread = 4 * np.sqrt(level * (1 - level) * (1 / 48 + 1 / 150))
+        assert (abs((np.exp(-fresh) <= level).mean(0) - level) < spread).all()
+
+
+@pytest.mark.parametrize("fold", range(4))
+def test_no_network_or_place_that_judges_a_stranger_has_seen_its_fold(fold, monkeypatch):
+    seen = []
+
+    def nothing_learnt(shape, learn, stop, *_):
+        seen.append({int(part) for rows in (learn, stop) for part in rows.values[:, 0, 0, 0]})
+        net = network.Network(shape)
+        net.number = len(seen) - 1
+        return net, training.Course([], [], 0, 1)
+
+    monkeypatch.setattr(surprise, "trained", nothing_learnt)
+    whole = batch(16)
+    whole.values[:, 0, 0, 0] = torch.arange(16.0)
+    parts = [tokens.Tokens(*(rows[k] for rows in whole)) for k in range(16)]
+    made = surprise.Surprise(surprise.Layout(("a", "b"), GRID, FLAT, KEPT, None))
+    made.fit(parts, [k % 4 for k in range(16)], None)
+    asked = []
+    errors = made._errors
+    monkeypatch.setattr(
+        made, "_errors", lambda net, part: (asked.append(net.number), errors(net, part))[1]
+    )
+    for without in (fold, None):
+        made.evidence(parts[0], np.zeros((2, *GRID), dtype=bool), without)
+    assert not seen[asked[0]] & set(range(fold, 16, 4))
+    assert asked[1] == 0
+    assert seen[0] | seen[1] == set(range(16))
+    assert not seen[0] & seen[1]
+
+
 SHARED_BATCH = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
@@ -233,7 +309,7 @@ torch.distributed.destroy_process_group()
 """
 
 
-def test_two_processes_learn_what_one_does_from_the_same_batch(tmp_path):
+def test_two_processes_learn_what_one_does_from_the_same_batch(whole, tmp_path):
     script = tmp_path / "shared_batch.py"
     script.write_text(SHARED_BATCH)
     told = subprocess.run(
@@ -244,11 +320,10 @@ def test_two_processes_learn_what_one_does_from_the_same_batch(tmp_path):
     assert told.returncode == 0, told.stderr
     line = next(line for line in told.stdout.splitlines() if line.startswith("TOLD"))
     size, losses, learnt = json.loads(line.removeprefix("TOLD"))
-    alone = train()
     assert size == 2
     # sums are added in another order: 1e-4 of the loss after 50 steps
-    np.testing.assert_allclose(losses, alone[1].losses, rtol=1e-4)
-    np.testing.assert_allclose(learnt, weights(alone), atol=2e-3)
+    np.testing.assert_allclose(losses, whole[1].losses, rtol=1e-4)
+    np.testing.assert_allclose(learnt, weights(whole), atol=2e-3)
 
 
 @pytest.mark.gpu
