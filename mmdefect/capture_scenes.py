@@ -1,7 +1,7 @@
 """Captures as scenes that are read when they are gone through, and where they came from."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import xarray as xr
@@ -21,14 +21,33 @@ class SceneReader(Reader, Protocol):
 
 @dataclass(frozen=True)
 class CaptureScenes:
-    """Captures as scenes, read anew each time they are gone through."""
+    """Captures as scenes, read when they are gone through.
+
+    Learning goes through the same parts many times, once or twice for every sensor; the first
+    scenes, up to so many bytes, are therefore kept from one time to the next.
+
+    Parameters
+    ----------
+    dataset : SceneReader
+    captures : list of Capture
+    most_bytes : int
+        Bytes of scenes that may be kept; none unless told otherwise.
+    """
 
     dataset: SceneReader
     captures: list[Capture]
+    most_bytes: int = 0
+    _kept: list[xr.Dataset] = field(default_factory=list, init=False, repr=False)
 
     def __iter__(self) -> Iterator[xr.Dataset]:
-        """Read one scene after the other."""
-        return read_ahead(self.dataset, self.captures)
+        """Give one scene after the other; variables put into one stay out of those kept."""
+        known = len(self._kept)
+        yield from (scene.copy() for scene in self._kept[:known])
+        for number, scene in enumerate(read_ahead(self.dataset, self.captures[known:]), known):
+            held = sum(other.nbytes for other in self._kept)
+            if number == len(self._kept) and held + scene.nbytes <= self.most_bytes:
+                self._kept.append(scene)
+            yield scene.copy()
 
     def __len__(self) -> int:
         """Count the captures."""

@@ -175,9 +175,9 @@ class Dataset:
         """Name the sensor whose grid the scenes have: the card's, else the first that is there."""
         return self._builder.reference(self.sensors(category))
 
-    def scenes(self, captures: Iterable[Capture]) -> CaptureScenes:
-        """Give captures as scenes that are read when they are gone through."""
-        return CaptureScenes(self, list(captures))
+    def scenes(self, captures: Iterable[Capture], most_bytes: int = 0) -> CaptureScenes:
+        """Give captures as scenes that are read when gone through; so many bytes may be kept."""
+        return CaptureScenes(self, list(captures), most_bytes)
 
     def frames(
         self, capture: Capture, sensors: Sequence[str] | None = None

@@ -115,11 +115,7 @@ class Familiar:
         dict of str to float
             Mean spreads from the usual, by sensor; of those that are there and were learnt.
         """
-        return {
-            name: _strangeness(coarse(scene[name]), self.mean[name], self.spread[name])
-            for name in self.mean
-            if name in present_in(scene)
-        }
+        return self._strange(self._cells(scene), present_in(scene))
 
     def why_not(self, scene: xr.Dataset) -> str:
         """Say why a scene is not inspectable; empty where it is.
@@ -132,14 +128,15 @@ class Familiar:
         -------
         str
         """
-        seen = {name: self._seen(scene, name) for name in self.mean}
+        cells = self._cells(scene)
+        seen = {name: self._seen(cells[name], name) for name in self.mean}
         if seen and max(seen.values()) < _LEAST_SEEN:
             most = max(seen, key=lambda name: seen[name])
             return (
                 f"too little was measured: of all sensors {most} saw most, "
                 f"{100 * seen[most]:.0f} % of what it usually sees"
             )
-        strange = self.of(scene)
+        strange = self._strange(cells, present_in(scene))
         odd = {name: value for name, value in strange.items() if value > self.limit}
         if not odd:
             return ""
@@ -180,11 +177,22 @@ class Familiar:
         usual = Usual.from_state(arrays)
         return cls(frames, pairs["mean"], pairs["spread"], strangeness, usual)
 
-    def _seen(self, scene: xr.Dataset, name: str) -> float:
+    def _cells(self, scene: xr.Dataset) -> dict[str, Cells]:
+        """Show every learnt sensor's frame from afar."""
+        return {name: coarse(scene[name]) for name in self.mean}
+
+    def _strange(self, cells: Mapping[str, Cells], present: Sequence[str]) -> dict[str, float]:
+        """Measure how strange the pictures of sensors that are there are."""
+        return {
+            name: _strangeness(cells[name], self.mean[name], self.spread[name])
+            for name in self.mean
+            if name in present
+        }
+
+    def _seen(self, cells: Cells, name: str) -> float:
         """Give the share of the cells that are usually seen, and were."""
         usual = np.isfinite(self.mean[name])
-        seen = np.isfinite(coarse(scene[name]))
-        return float((seen & usual).sum() / max(usual.sum(), 1))
+        return float((np.isfinite(cells) & usual).sum() / max(usual.sum(), 1))
 
 
 def coarse(frame: xr.DataArray) -> Cells:

@@ -98,7 +98,8 @@ class Learning:
         )
         scenes = self.dataset.scenes
         weighing = scenes(self.defective_parts) if self.settings.learn_weights else None
-        inspection.fit(scenes(self.fit_parts), scenes(self.calibration_parts), weighing)
+        parts = scenes(self.fit_parts, self.settings.bank_bytes)
+        inspection.fit(parts, scenes(self.calibration_parts), weighing)
         if inspection.weighing_:
             self.note(inspection.weighing_)
         return inspection

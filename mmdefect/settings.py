@@ -22,7 +22,8 @@ class Settings:
     false_alarm : float
         The wanted rate of good parts called defective.
     bank_bytes : int
-        Bytes that all detectors may hold while fitting.
+        Bytes that all detectors may hold while fitting; as many again of the parts learnt from
+        may be kept, which then are not read anew for every sensor.
     seed : int
     referral : Referral
         The band of p-values that is referred to a person.

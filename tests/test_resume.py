@@ -72,10 +72,10 @@ STOPS = {
     "while saving the model": ("mmdefect.model._folder._write_facts", 1),
     "after saving the model": ("mmdefect.work.CategoryWork.finish_fit", 1),
     "at the first capture": ("mmdefect.spill.MapSpill.put", 1),
-    "while picturing": ("mmdefect.trial.capture_card", 3),
+    "while picturing": ("mmdefect.judged.capture_card", 3),
     "before a line": ("mmdefect.work.CategoryWork.finish_capture", 4),
     "while measuring": ("mmdefect.trial.rows_of_category", 1),
-    "in the second category": ("mmdefect.trial.capture_card", 6),
+    "in the second category": ("mmdefect.judged.capture_card", 6),
     "while reporting": ("mmdefect.evaluate.write_page", 1),
 }
 

@@ -66,7 +66,7 @@ def _blurred(pixels: np.ndarray, sigma: tuple[float, float]) -> np.ndarray:
 def _blur(side: int, sigma: float) -> np.ndarray:
     """Give the matrix that smooths a column: what the filter makes of each single pixel."""
     eye = np.eye(side, dtype=np.float32)
-    matrix: np.ndarray = gaussian_filter1d(eye, sigma, axis=0, mode="nearest")
+    matrix: np.ndarray = gaussian_filter1d(eye, sigma, axis=0, mode="nearest") if sigma else eye
     return matrix
 
 

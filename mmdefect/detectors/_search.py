@@ -29,6 +29,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mmdefect.detectors._groups import Groups
 from mmdefect.detectors._measuring import measure
 from mmdefect.detectors._quantised import (
     MOST_FEATURES,
@@ -70,6 +71,8 @@ class Rows:
         self.bytes = rounded(self.rows) if in_bytes else None
         self.seen = self._seen(self.rows)
         self.squares = self.seen.square().sum(1) if self.bytes is None else self.bytes.square
+        bounded = self.basis is not None or self.bytes is not None
+        self.groups = Groups.that_pay(self.rows) if pruned and not bounded else None
 
     def nearest(self, queries: Tensor, skip: tuple[int, int] = (0, 0)) -> tuple[Tensor, Tensor]:
         """Find each query's nearest row.
@@ -87,6 +90,8 @@ class Rows:
         Tensor (query,), int64
             Indices of the rows.
         """
+        if self.groups is not None:
+            return self.groups.nearest(queries, skip)
         best = np.full(len(queries), np.inf, dtype=np.float32)
         found = np.zeros(len(queries), dtype=np.int64)
         blocks = [

@@ -19,14 +19,16 @@ References
 """
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d, conv2d, pad
+from torch.nn.functional import adaptive_avg_pool2d
 
 from mmdefect.features._contrast import contrast_of
+from mmdefect.features._filters import separable
 from mmdefect.features._patches import as_patches
 
 __all__ = ["Builtin"]
@@ -106,7 +108,7 @@ def _bridged(planes: Tensor, weight: Tensor) -> Tensor:
 
 def _levels(planes: Tensor, weight: Tensor) -> list[Tensor]:
     """Give the level at each scale and the spread at the coarsest."""
-    norms = [_blurred(weight, scale).clamp_min(1e-3) for scale in _LEVELS]
+    norms = [_norm(weight, scale) for scale in _LEVELS]
     levels = [
         _blurred(planes * weight, scale) / norm for scale, norm in zip(_LEVELS, norms, strict=True)
     ]
@@ -125,9 +127,13 @@ def _structure(plane: Tensor, weight: Tensor) -> list[Tensor]:
         energies = [edge.abs() * scale for edge in edges]
         energies += [blob.clamp_min(0) * scale**2, (-blob).clamp_min(0) * scale**2]
         window = max(2.0, 1.5 * scale)
-        norm = _blurred(weight, window).clamp_min(1e-3)
-        described += [_blurred(energy * weight, window) / norm for energy in energies]
+        described.append(_blurred(torch.cat(energies) * weight, window) / _norm(weight, window))
     return described
+
+
+def _norm(weight: Tensor, scale: float) -> Tensor:
+    """Give the share of a Gaussian that lies on measured pixels."""
+    return weight if bool(weight.all()) else _blurred(weight, scale).clamp_min(1e-3)
 
 
 def _blurred(planes: Tensor, scale: float) -> Tensor:
@@ -138,12 +144,10 @@ def _blurred(planes: Tensor, scale: float) -> Tensor:
 
 def _separable(planes: Tensor, down: Tensor, across: Tensor) -> Tensor:
     """Filter every channel by the product of a column and a row; the border is repeated."""
-    reach, side = len(down) // 2, len(across) // 2
-    padded = pad(planes[:, None], (side, side, reach, reach), mode="replicate")
-    rows = conv2d(padded, down.reshape(1, 1, -1, 1))
-    return conv2d(rows, across.reshape(1, 1, 1, -1))[:, 0]
+    return torch.from_numpy(separable(planes.numpy(), down.numpy(), across.numpy()))
 
 
+@cache
 def _gaussian(scale: float, order: int) -> Tensor:
     """Sample a Gaussian or its first or second derivative."""
     reach = int(np.ceil(3 * scale))
