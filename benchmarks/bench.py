@@ -1,6 +1,6 @@
 """Every hot path against its rivals: ``make bench``, which writes docs/performance.md.
 
-    python benchmarks/bench.py [--only ROW]... [--quick] [--page]
+    python benchmarks/bench.py [--only ROW]... [--case TEXT] [--quick] [--page]
 
 A row is a file of ``benchmarks/rows``; it names its cases, and each case is measured in processes
 of its own: one for one thread, one for two, and one for the memory of each way. In a process all
@@ -41,6 +41,7 @@ def rows() -> list[str]:
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asked.add_argument("--only", action="append", choices=rows())
+    asked.add_argument("--case", default="", help="only cases with this in their name")
     asked.add_argument("--quick", action="store_true")
     asked.add_argument("--page", action="store_true")
     asked.add_argument("--one", nargs=4, help="used by this script itself")
@@ -50,18 +51,22 @@ def main() -> None:
         return
     if not told.page:
         for name in told.only or rows():
-            measure(name, told.quick)
+            measure(name, told.quick, told.case)
     if not told.quick:
         from page import write
 
         write()
 
 
-def measure(name: str, quick: bool) -> None:
-    """Measure a row, case by case, and keep what was found."""
+def measure(name: str, quick: bool, part: str = "") -> None:
+    """Measure a row, case by case, and keep what was found beside what was found before."""
     row = importlib.import_module(f"rows.{name}")
+    cases, kept = list(row.cases(quick)), MEASURED / f"{name}.json"
     found = {"title": row.TITLE, "told": row.__doc__, "machine": machine(), "cases": {}}
-    for case in row.cases(quick):
+    if kept.exists():
+        before = json.loads(kept.read_text())["cases"]
+        found["cases"] = {case: before[case] for case in cases if case in before}
+    for case in (case for case in cases if part in case):
         told = child(name, case, "plan", 1, quick)
         if "missing" in told:
             print(f"{name} / {case}: left out, {told['missing']}", flush=True)
@@ -74,7 +79,7 @@ def measure(name: str, quick: bool) -> None:
         print(f"{name} / {case}: {json.dumps(told)}", flush=True)
     if not quick:
         MEASURED.mkdir(exist_ok=True)
-        (MEASURED / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+        kept.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def child(name: str, case: str, what: str, threads: int, quick: bool) -> dict | int:

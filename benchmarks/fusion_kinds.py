@@ -103,6 +103,7 @@ def main() -> None:
     parser = parser_of(__doc__ or "")
     parser.add_argument("--seed", type=int, default=0, help="which third")
     parser.add_argument("--without", action="append", default=[], help="concat or mapping")
+    parser.add_argument("--most", type=int, help="only so many of the drawn test parts")
     asked = parser.parse_args()
     cache = SceneCache(asked.work / "scenes", 16 << 30)
     dataset = Dataset(asked.card or asked.folder / "card.toml", asked.folder, cache=cache)
@@ -118,7 +119,7 @@ def main() -> None:
         scenes = [dataset.scene(capture) for capture in track(fit, len(fit), "reading")]
         fusions = {name: made.fit(scenes) for name, made in fusions.items()}
         share(fusions)
-        test = tested(dataset, asked.product, asked.good, asked.defective)
+        test = tested(dataset, asked.product, asked.good, asked.defective)[: asked.most]
         told = scored(dataset, test, fusions, folder / "kinds.json")
     truth = json.loads((asked.folder / "truth.json").read_text())["captures"]
     show(test, told, {c.kind: truth[c.id]["group"] for c in test})

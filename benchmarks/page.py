@@ -13,6 +13,7 @@ Every hot path against the fastest rival that is to be had, by one command:
 ```
 make bench                                    # all rows: one to two hours
 .venv-bench/bin/python benchmarks/bench.py --only fpfh   # one row
+.venv-bench/bin/python benchmarks/bench.py --only search --case "784 x 7840"  # some cases of it
 .venv-bench/bin/python benchmarks/bench.py --quick       # small inputs, minutes, writes nothing
 ```
 
@@ -32,6 +33,9 @@ def write() -> None:
     kept = {path.stem: json.loads(path.read_text()) for path in (HERE / "measured").glob("*.json")}
     names = [name for name in ORDER if name in kept] + sorted(kept.keys() - set(ORDER))
     text = HEAD + "\n".join(section(name, kept[name]) for name in names)
+    rows = {path.stem for path in (HERE / "rows").glob("[!_]*.py")}
+    left = ", ".join(f"`{name}`" for name in sorted(rows - kept.keys()))
+    text += f"\nRows that are there and were not measured yet: {left}.\n" if left else ""
     after = HERE / "after.md"
     text += "\n" + after.read_text() if after.exists() else ""
     (HERE.parent / "docs" / "performance.md").write_text(text)

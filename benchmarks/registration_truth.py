@@ -49,8 +49,9 @@ def normalised(camera: Camera, pixels: np.ndarray) -> np.ndarray:
         lens = camera.lens
         coefficients = np.array([lens.k1, lens.k2, lens.p1, lens.p2, lens.k3])
         stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-12)
-        straight = cv2.undistortPointsIter(
-            flat, _matrix(camera), coefficients, np.eye(3), np.eye(3), stop
+        undistort = getattr(cv2, "undistortPointsIter", cv2.undistortPoints)  # one in OpenCV 5
+        straight = undistort(
+            flat, _matrix(camera), coefficients, R=np.eye(3), P=np.eye(3), criteria=stop
         )
     return straight.reshape(*pixels.shape[:-1], 2)
 

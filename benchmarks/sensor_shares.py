@@ -59,6 +59,7 @@ def of_capture(inspection: Inspection, scene: xr.Dataset, capture: Capture, trut
         "capture": capture.id,
         "kind": truth["kind"],
         "verdict": judged.attrs["verdict"],
+        "p_value": float(judged["p_value"]),
         "part": dict(zip(names, shares["attribution"].values.tolist(), strict=True)),
         "alone": [n for n in names if judged["sensor_verdict"].sel(sensor=n).item() == "defect"],
     }
@@ -115,7 +116,7 @@ def kept_words(dataset: Dataset, category: str, kept: Path) -> tuple[Inspection,
 
     def there(capture: Capture) -> bool:
         name = sha256(f"{capture.id} without None".encode()).hexdigest()[:24]
-        return (kept / sensors[0] / f"{name}.npz").exists()
+        return all((kept / sensor / f"{name}.npz").exists() for sensor in sensors)
 
     test = (c for c in dataset.captures(category, "test") if there(c))
     return inspection, ((c, lambda c=c: unread(c, sensors, size)) for c in test)

@@ -6,7 +6,7 @@
   too much is named, and taken out of the fusion until it is as before.
 * The bets are a Shiryaev–Roberts e-detector [2]_: as long as nothing changes, it fires once in
   ``run_length`` captures on average at most. It allows that a tenth of the parts are defective
-  and look so to this sensor; those are not its fault.
+  and score so by this sensor; those are not its fault.
 * The same bets are made on the signs of its own state (`mmdefect.signs`): a camera that reads 2 K
   too much, or was pushed aside, may score as it always did. All bets of a sensor have one stake.
 * Naming a sensor never makes a part good. A part that the others alone would pass, but not with

@@ -214,13 +214,14 @@ def check(scene: xr.Dataset) -> xr.Dataset:
         raise SceneError(
             f"label {str(scene.attrs['label'])!r} was found; there are: {', '.join(LABELS)}"
         )
-    for name in sensors_of(scene):
-        _check_measurement(scene, name)
+    valid = scene["valid"].values
+    for number, name in enumerate(sensors_of(scene)):
+        _check_measurement(scene, name, valid[number])
     return scene
 
 
-def _check_measurement(scene: xr.Dataset, name: str) -> None:
-    """Hold one measurement to the table of its modality."""
+def _check_measurement(scene: xr.Dataset, name: str, valid: np.ndarray) -> None:
+    """Hold one measurement to the table of its modality, and to where it is valid (y, x)."""
     if name not in scene.data_vars:
         raise SceneError(f"sensor {name!r} is listed, but there is no variable of that name")
     frame = scene[name]
@@ -241,8 +242,8 @@ def _check_measurement(scene: xr.Dataset, name: str) -> None:
             f"{name!r} is in {str(frame.attrs.get('units'))!r}, but "
             f"{' or '.join(map(repr, promise.units))} was promised; convert it where it is read"
         )
-    valid = scene["valid"].sel(sensor=name)
-    if bool((measured(frame) != valid).any()):
+    finite = np.isfinite(frame.values)
+    if not np.array_equal(finite.all(tuple(range(finite.ndim - 2))), valid):
         raise SceneError(
             f"'valid' disagrees with where {name!r} is finite; NaN exactly where not valid "
             "was promised: build the scene with new_scene"

@@ -251,6 +251,51 @@ def test_the_command_writes_one_file_of_all_captures(place, tmp_path):
     assert "4 further captures are left out" in few.stderr
 
 
+def explained(*arguments):
+    return CliRunner().invoke(app, ["explain", *map(str, arguments)])
+
+
+def test_the_page_of_a_model_says_why_in_the_words_of_the_explanation(place, tmp_path):
+    test = place / "made" / "plate" / "test"
+    spoilt = next(folder for folder in sorted(test.iterdir()) if folder.name != "good")
+    out = tmp_path / "out.html"
+    assert run(place / "model", spoilt, "--out", out, "--most", 1).exit_code == DONE
+    (shown,) = captures_in(out)
+    done = explained(place / "model", spoilt, "--json")
+    assert done.exit_code == DONE, done.output
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    told = next(line for line in lines if line["capture"] == shown["capture"])
+    assert shown["guarantee"] == told["guarantee"]
+    assert shown["regions"]
+    for region, finding in zip(shown["regions"], told["findings"], strict=True):
+        assert region["peak"] == finding["peak"]
+        assert region["shares"] == finding["shares"]
+        assert len(region["matches"]) == len(finding["matches"])
+        for words, match in zip(region["matches"], finding["matches"], strict=True):
+            assert match["nearest"][0]["capture"] in words
+
+
+def test_the_explain_command_tells_words_or_json_and_what_was_refused(place, tmp_path):
+    good = place / "made" / "plate" / "test" / "good"
+    words = explained(place / "model", good)
+    assert words.exit_code == DONE, words.output
+    assert words.stdout.count("of the score above a usual good part's") == len(
+        list((good / "rgb").iterdir())
+    )
+    (tmp_path / "empty").mkdir()
+    some = explained(place / "model", good, tmp_path / "empty", "--json", "--nearest", 1)
+    assert some.exit_code == REFUSALS
+    lines = [json.loads(line) for line in some.stdout.splitlines()]
+    assert lines[-1].keys() == {"capture", "refused", "model"}
+    assert "leads to no capture of the model's card" in some.stderr
+    assert {"verdict", "attribution", "findings", "files"} <= lines[0].keys()
+    assert all(len(match["nearest"]) <= 1 for line in lines[:-1] for match in line["matches"])
+    assert len({line["model"] for line in lines}) == 1
+    none = explained(place / "model", tmp_path / "empty")
+    assert none.exit_code == NOTHING_DONE
+    assert not none.stdout
+
+
 def test_a_frame_that_is_missing_or_broken_shows_as_absent(place, tmp_path):
     shutil.copytree(place / "made" / "plate", tmp_path / "plate")
     kind = next((tmp_path / "plate" / "test").iterdir())

@@ -60,6 +60,8 @@ def made(name: str, side: int) -> Case:
         targets={told: 0.95 for told in ways},
         checks=checks,
         rounds=9,
+        memory=False,
+        threads=(1,),
     )
 
 

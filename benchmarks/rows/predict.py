@@ -86,6 +86,8 @@ def made(learnt: int) -> Case:
         targets={"BTF recipe": 4.0},
         checks=checks,
         rounds=6,
+        memory=False,
+        threads=(1,),
     )
 
 

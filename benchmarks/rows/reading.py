@@ -1,6 +1,6 @@
 """Scenes from files: read and registered, read from the cache, read ahead by a process.
 
-The captures are simulated (four sensors, a rig), 256 pixels. ``raw`` reads and registers them; the
+The captures are simulated (four sensors, a rig), 160 pixels. ``raw`` reads and registers them; the
 cache holds scenes as netCDF-4. Reading ahead is judged by what it hides: a consumer that works as
 long on each scene as reading one takes is timed with a reader, without, and without reading at all.
 """
@@ -18,11 +18,11 @@ from mmdefect import Dataset
 from mmdefect.cache import SceneCache
 
 TITLE = "Reading captures"
-COUNT = 8
+COUNT = 6
 
 
 def cases(quick: bool) -> dict[str, Callable[[], Case]]:
-    side = 128 if quick else 256
+    side = 96 if quick else 160
     return {
         f"cached scenes, {side} x {side}": partial(cached, side),
         f"read ahead, {side} x {side}": partial(ahead, side),

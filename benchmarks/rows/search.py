@@ -83,7 +83,7 @@ def case(kind: str, asked: int, held: int) -> Case:
         targets={"torch.cdist": goals[0], "product alone": goals[1]},
         checks=checks,
         rounds=3 if held < BANK else 1,
-        threads=(1, 2) if asked * held < 1e7 else (1,),
+        threads=(1,),
         once=("faiss flat",),
         memory=False,
     )

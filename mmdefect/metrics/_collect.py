@@ -11,11 +11,14 @@ others, and memory stays within a budget:
   half of the key instead of being collected.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from mmdefect.jit import threads
 from mmdefect.metrics._counting import count_above
 from mmdefect.metrics._pixels import Counts, Floats, Keys, Maps, Pixels, Reader
 from mmdefect.metrics._sweep import Steps, Totals
@@ -205,13 +208,33 @@ def _tallied(captures: Iterable[Pixels], span: Span) -> tuple[Keys, Counts, Floa
 
 
 def _rank(key: Keys, good: Iterable[Keys], chunk: int) -> tuple[Counts, Counts]:
-    """Count the defect-free pixels that score above each key, and those that reach it."""
+    """Count the defect-free pixels that score above each key, and those that reach it.
+
+    Other threads sort and count while this one reads; whole numbers add up in any order.
+    """
     ascending = np.ascontiguousarray(key[::-1])
-    above, reached = np.zeros(key.size, dtype=np.int64), np.zeros(key.size, dtype=np.int64)
-    for pixels in _chunks(good, chunk):
+    total = np.zeros((2, key.size), dtype=np.int64)
+
+    def counted(pixels: Keys) -> Counts:
+        counts = np.zeros((2, key.size), dtype=np.int64)
         pixels.sort()
-        count_above(pixels, ascending, above, reached)
-    return above[::-1], reached[::-1]
+        count_above(pixels, ascending, counts[0], counts[1])
+        return counts
+
+    others = threads() - 1
+    if not others:
+        for pixels in _chunks(good, chunk):
+            total += counted(pixels)
+        return total[0, ::-1], total[1, ::-1]
+    waiting: deque[Future[Counts]] = deque()
+    with ThreadPoolExecutor(others) as pool:
+        for pixels in _chunks(good, chunk // (2 * others)):
+            if len(waiting) > others:
+                total += waiting.popleft().result()
+            waiting.append(pool.submit(counted, pixels.copy()))
+        while waiting:
+            total += waiting.popleft().result()
+    return total[0, ::-1], total[1, ::-1]
 
 
 def _chunks(good: Iterable[Keys], most: int) -> Iterator[Keys]:
