@@ -115,7 +115,7 @@ class Familiar:
         dict of str to float
             Mean spreads from the usual, by sensor; of those that are there and were learnt.
         """
-        return self._strange(self._cells(scene), present_in(scene))
+        return self._strange(self._cells(scene), present_in(scene) if self.mean else [])
 
     def why_not(self, scene: xr.Dataset) -> str:
         """Say why a scene is not inspectable; empty where it is.
@@ -128,9 +128,11 @@ class Familiar:
         -------
         str
         """
+        if not self.mean:
+            return ""
         cells = self._cells(scene)
         seen = {name: self._seen(cells[name], name) for name in self.mean}
-        if seen and max(seen.values()) < _LEAST_SEEN:
+        if max(seen.values()) < _LEAST_SEEN:
             most = max(seen, key=lambda name: seen[name])
             return (
                 f"too little was measured: of all sensors {most} saw most, "

@@ -68,7 +68,8 @@ def signs_of(scene: xr.Dataset, familiar: Familiar, sensors: Sequence[str]) -> F
     float64 array (sensor, sign)
         The level in the frame's unit, displacements in cells.
     """
-    present = present_in(scene)
+    framed = any(name in scene for name in sensors)
+    present = present_in(scene) if framed else []
     found = np.full((len(sensors), len(SIGNS)), np.nan)
     for row, name in zip(found, sensors, strict=True):
         if name in present and name in scene:

@@ -95,12 +95,12 @@ const regionRow = (region, index) => {
   return row;
 };
 
-// Who sees a region, and below what those sensors measure there.
+// Who sees a region, and below the first of what those sensors measure there.
 const seenBy = (region, place) => {
   const cell = element("td", region.sensors.join(", ") + place);
   const own = (region.measured || []).filter(
     (words) => region.sensors.some((name) => words.endsWith(`(${name})`)));
-  if (own.length) cell.append(element("div", own.join("; "), "soft"));
+  if (own.length) cell.append(element("div", own[0], "soft"));
   return cell;
 };
 
