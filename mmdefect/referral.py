@@ -115,8 +115,8 @@ class Referral:
         Examples
         --------
         >>> band = Referral.of_costs(Costs(200, 20, 1, 0.02))
-        >>> round(band.low, 4), round(band.high, 3)
-        (0.0001, 1.0)
+        >>> f"{band.low:.1e} {band.high:.3g}"
+        '3.9e-05 1'
         """
         prior = costs.defect_rate / (1 - costs.defect_rate)
         missed, false_alarm, referral = costs.missed, costs.false_alarm, costs.referral
