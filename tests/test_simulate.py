@@ -17,7 +17,7 @@ GROUPS = {"surface", "geometric", "subsurface", "internal", "structural", "incon
 def captures() -> dict[tuple[str, str], list[Capture]]:
     kinds = [*EVERY_KIND, *((name, GOOD) for name in PRODUCTS)]
     return {
-        (name, kind): [render_capture(name, kind, index=i, size=SIZE) for i in range(3)]
+        (name, kind): [render_capture(name, kind, index=i, size=SIZE) for i in range(2)]
         for name, kind in kinds
     }
 
