@@ -43,10 +43,11 @@ class CaptureScenes:
         """Give one scene after the other; variables put into one stay out of those kept."""
         known = len(self._kept)
         yield from (scene.copy() for scene in self._kept[:known])
+        left = self.most_bytes - sum(scene.nbytes for scene in self._kept)
         for number, scene in enumerate(read_ahead(self.dataset, self.captures[known:]), known):
-            held = sum(other.nbytes for other in self._kept)
-            if number == len(self._kept) and held + scene.nbytes <= self.most_bytes:
+            if number == len(self._kept) and scene.nbytes <= left:
                 self._kept.append(scene)
+                left -= scene.nbytes
             yield scene.copy()
 
     def __len__(self) -> int:

@@ -23,7 +23,7 @@ from typing import Any
 from mmdefect import __version__
 from mmdefect.captures import Capture
 from mmdefect.dataset import Dataset
-from mmdefect.errors import CardError, MmdefectError
+from mmdefect.errors import CardError, MmdefectError, ModelError
 from mmdefect.inspection import Inspection
 from mmdefect.judged import CaptureJudge, Hands, Judged, OwnHands
 
@@ -107,8 +107,7 @@ class Workers:
         waiting: deque[tuple[Capture, Any]] = deque()
         try:
             for capture in captures:
-                named = capture.category, capture.id
-                told = self.client.submit(_judged, key, named, pure=False)
+                told = self.client.submit(_judged, key, capture.category, capture.id, pure=False)
                 waiting.append((capture, told))
                 if len(waiting) > _AHEAD * max(1, len(self.client.nthreads())):
                     yield self._result(*waiting.popleft())
@@ -164,19 +163,17 @@ class Assignment:
 
     @classmethod
     def of(cls, judge: CaptureJudge) -> "Assignment":
-        """Write down what a judge knows."""
+        """Write down what a judge knows, whose inspection is saved."""
         import torch
 
-        with tempfile.TemporaryDirectory() as made:
-            folder = Path(made) / "model"
-            kept = judge.inspection.model_
-            judge.inspection.save(folder)
-            judge.inspection.model_ = kept
-            model = {
-                path.relative_to(folder).as_posix(): path.read_bytes()
-                for path in folder.rglob("*")
-                if path.is_file()
-            }
+        folder = judge.inspection.model_
+        if folder is None:
+            raise ModelError("the inspection is not saved, but workers are sent a model: save it")
+        model = {
+            path.relative_to(folder.path).as_posix(): path.read_bytes()
+            for path in folder.path.rglob("*")
+            if path.is_file()
+        }
         return cls(
             judge.dataset.finder(), model, judge.knows_good, judge.viewer, torch.get_num_threads()
         )
@@ -200,37 +197,38 @@ class _Desk:
 
     def __init__(self) -> None:
         self.assignments: dict[str, Assignment] = {}
-        self.judges: dict[str, CaptureJudge] = {}
         self.lock = threading.Lock()
+        self._key = ""
+        self._judge: CaptureJudge | None = None
+        self._captures: dict[str, Capture] = {}
 
-    def judge(self, key: str) -> CaptureJudge:
-        """Give an assignment's judge, made when it is first asked for."""
-        if key not in self.judges:
-            self.judges.clear()
-            self.judges[key] = self.assignments[key].judge()
-        return self.judges[key]
+    def judged(self, key: str, category: str, name: str) -> Judged:
+        """Judge a capture by an assignment, whose judge is made when it is first asked for."""
+        if self._judge is None or self._key != key:
+            self._judge, self._key = self.assignments[key].judge(), key
+            found = self._judge.dataset.captures(category)
+            self._captures = {capture.id: capture for capture in found}
+        if name not in self._captures:
+            raise CardError(
+                f"{name}: a worker does not find it below '{self._judge.dataset.root}', but workers "
+                "have to see the same files at the same place; share the folder"
+            )
+        return self._judge(self._captures[name])
 
     def clear(self, key: str) -> None:
         """Forget an assignment."""
         self.assignments.pop(key, None)
-        self.judges.pop(key, None)
+        if self._key == key:
+            self._judge = None
 
 
 _DESK = _Desk()
 
 
-def _judged(key: str, named: tuple[str, str]) -> Judged:
+def _judged(key: str, category: str, name: str) -> Judged:
     """Judge one capture, in a worker."""
-    category, name = named
     with _DESK.lock:
-        judge = _DESK.judge(key)
-        for capture in judge.dataset.captures(category):
-            if capture.id == name:
-                return judge(capture)
-    raise CardError(
-        f"{name}: a worker does not find it below '{judge.dataset.root}', but workers have to see "
-        "the same files at the same place; share the folder"
-    )
+        return _DESK.judged(key, category, name)
 
 
 def _plugin(key: str, assignment: Assignment) -> Any:

@@ -28,6 +28,7 @@ _WIDEST = 96
 _LEAST_ROWS = 512
 _MOST_SHARE = 0.4  # of all rows, measured for a query: from there the whole product costs less
 _ASKED = 48
+_PART = 4096  # rows that are held against all centres at a time
 _SPARE = np.float32(1e-5)
 
 
@@ -42,8 +43,11 @@ class Groups:
 
     def __init__(self, rows: Tensor) -> None:
         centres = rows[k_center(rows, int(2 * len(rows) ** 0.5))]
-        apart = torch.cdist(rows, centres, compute_mode="donot_use_mm_for_euclid_dist")
-        distance, group = apart.min(1)
+        near = [
+            torch.cdist(part, centres, compute_mode="donot_use_mm_for_euclid_dist").min(1)
+            for part in torch.split(rows, _PART)
+        ]
+        distance, group = (torch.cat(side) for side in zip(*near, strict=True))
         order = group.argsort(stable=True)
         self.order = order.numpy()
         self.rows = np.ascontiguousarray(rows[order].numpy().T)
