@@ -210,8 +210,8 @@ class _Desk:
             self._captures = {capture.id: capture for capture in found}
         if name not in self._captures:
             raise CardError(
-                f"{name}: a worker does not find it below '{self._judge.dataset.root}', but workers "
-                "have to see the same files at the same place; share the folder"
+                f"{name}: a worker does not find it below '{self._judge.dataset.root}', but "
+                "workers have to see the same files at the same place; share the folder"
             )
         return self._judge(self._captures[name])
 
