@@ -33,6 +33,7 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from faithfulness import lines_of
 from scipy.ndimage import maximum_filter
 from scipy.stats import spearmanr
 
@@ -219,10 +220,6 @@ def tell(lines: list[dict]) -> None:
     table("in one sensor only", defects, marginal=False)
     table("and marginal elsewhere", defects, marginal=True)
     order_table(defects)
-
-
-def lines_of(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def main() -> None:

@@ -76,9 +76,10 @@ class Dataset:
     ) -> None:
         self.card = card if isinstance(card, Card) else read_card(card)
         self.root = Path(root)
-        place = below and below.absolute()
-        self._again = partial(Dataset, self.card, self.root.absolute(), below=place, cache=cache)
-        self._again.keywords.update(sensors=sensors, learnt=learnt)
+        self._again = partial(
+            Dataset, self.card, self.root.absolute(), sensors=sensors, learnt=learnt,
+            below=below and below.absolute(), cache=cache,
+        )  # fmt: skip
         self.refused: list[Refusal] = []
         self.notes: list[str] = list(self.card.notes)
         self._digests = Digests(self.root)

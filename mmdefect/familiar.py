@@ -103,26 +103,30 @@ class Familiar:
         """The share of good parts that is refused at most, on average over calibrations."""
         return max(REFUSED, 1 / (int(np.isfinite(self.strangeness).sum()) + 1))
 
-    def of(self, scene: xr.Dataset) -> dict[str, float]:
+    def of(self, scene: xr.Dataset, cells: Mapping[str, Cells] | None = None) -> dict[str, float]:
         """Measure how strange every sensor's picture is.
 
         Parameters
         ----------
         scene : Dataset
+        cells : mapping of str to array, optional
+            What ``cells`` gives for it, where that is known.
 
         Returns
         -------
         dict of str to float
             Mean spreads from the usual, by sensor; of those that are there and were learnt.
         """
-        return self._strange(self._cells(scene), present_in(scene) if self.mean else [])
+        return self._strange(cells or self.cells(scene), present_in(scene) if self.mean else [])
 
-    def why_not(self, scene: xr.Dataset) -> str:
+    def why_not(self, scene: xr.Dataset, cells: Mapping[str, Cells] | None = None) -> str:
         """Say why a scene is not inspectable; empty where it is.
 
         Parameters
         ----------
         scene : Dataset
+        cells : mapping of str to array, optional
+            What ``cells`` gives for it, where that is known.
 
         Returns
         -------
@@ -130,7 +134,7 @@ class Familiar:
         """
         if not self.mean:
             return ""
-        cells = self._cells(scene)
+        cells = cells or self.cells(scene)
         seen = {name: self._seen(cells[name], name) for name in self.mean}
         if max(seen.values()) < _LEAST_SEEN:
             most = max(seen, key=lambda name: seen[name])
@@ -179,8 +183,8 @@ class Familiar:
         usual = Usual.from_state(arrays)
         return cls(frames, pairs["mean"], pairs["spread"], strangeness, usual)
 
-    def _cells(self, scene: xr.Dataset) -> dict[str, Cells]:
-        """Show every learnt sensor's frame from afar."""
+    def cells(self, scene: xr.Dataset) -> dict[str, Cells]:
+        """Show every learnt sensor's frame from afar, as ``coarse`` does."""
         return {name: coarse(scene[name]) for name in self.mean}
 
     def _strange(self, cells: Mapping[str, Cells], present: Sequence[str]) -> dict[str, float]:

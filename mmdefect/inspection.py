@@ -148,11 +148,11 @@ class Inspection:
             When the scene has not the sensors or the size that were learnt.
         """
         self._check(scene)
-        said, judge = self.fusion.predict(scene), reliability or self._judge
+        said, cells = self.fusion.predict(scene), self.familiar_.cells(scene)
         if reliability is not None:
-            said = with_signs(said, scene, self.familiar_)
-        judged = judge.judged(said, self.zones.places(scene))
-        return three_way(judged, self.familiar_.why_not(scene), self.refer)
+            said = with_signs(said, scene, self.familiar_, cells)
+        judged = (reliability or self._judge).judged(said, self.zones.places(scene))
+        return three_way(judged, self.familiar_.why_not(scene, cells), self.refer)
 
     def reliability(self, run_length: float = 10_000, seed: int = 0) -> Reliability:
         """Begin to watch the sensors of a line.

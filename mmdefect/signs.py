@@ -16,7 +16,7 @@ References
    vision, IJCAI 1981.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -34,7 +34,12 @@ _MEDIAN_OF_NORMAL = 0.6745
 Floats = NDArray[np.float64]
 
 
-def with_signs(prediction: xr.Dataset, scene: xr.Dataset, familiar: Familiar) -> xr.Dataset:
+def with_signs(
+    prediction: xr.Dataset,
+    scene: xr.Dataset,
+    familiar: Familiar,
+    cells: Mapping[str, Floats] | None = None,
+) -> xr.Dataset:
     """Add the signs of a scene's sensors to what is said of it.
 
     Parameters
@@ -43,6 +48,8 @@ def with_signs(prediction: xr.Dataset, scene: xr.Dataset, familiar: Familiar) ->
     scene : Dataset
     familiar : Familiar
         What good parts look like.
+    cells : mapping of str to array, optional
+        What ``familiar.cells`` gives for the scene, where that is known.
 
     Returns
     -------
@@ -50,11 +57,16 @@ def with_signs(prediction: xr.Dataset, scene: xr.Dataset, familiar: Familiar) ->
         With ``signs`` (sensor, sign), NaN where a sensor is absent or its look is not known.
     """
     names = [str(name) for name in prediction["sensor"].values]
-    found = signs_of(scene, familiar, names)
+    found = signs_of(scene, familiar, names, cells)
     return prediction.assign_coords(sign=list(SIGNS)).assign(signs=(("sensor", "sign"), found))
 
 
-def signs_of(scene: xr.Dataset, familiar: Familiar, sensors: Sequence[str]) -> Floats:
+def signs_of(
+    scene: xr.Dataset,
+    familiar: Familiar,
+    sensors: Sequence[str],
+    cells: Mapping[str, Floats] | None = None,
+) -> Floats:
     """Measure the signs of some sensors.
 
     Parameters
@@ -62,6 +74,8 @@ def signs_of(scene: xr.Dataset, familiar: Familiar, sensors: Sequence[str]) -> F
     scene : Dataset
     familiar : Familiar
     sensors : sequence of str
+    cells : mapping of str to array, optional
+        What ``familiar.cells`` gives for the scene, where that is known.
 
     Returns
     -------
@@ -75,7 +89,8 @@ def signs_of(scene: xr.Dataset, familiar: Familiar, sensors: Sequence[str]) -> F
         if name in present and name in scene:
             row[0] = _level(scene[name])
             if name in familiar.mean:
-                row[1:] = displaced(coarse(scene[name]), familiar.mean[name], familiar.spread[name])
+                seen = cells[name] if cells else coarse(scene[name])
+                row[1:] = displaced(seen, familiar.mean[name], familiar.spread[name])
     return found
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from mmdefect.report.card import clean
 from mmdefect.report.numbers import number, percent
+from mmdefect.report.sections import table_section
 
 Row = dict[str, Any]
 
@@ -36,13 +37,6 @@ def costs_section(rows: list[Row]) -> str:
     """Write the table as HTML; nothing without rows."""
     if not rows:
         return ""
-    heads = "".join(f'<th scope="col">{clean(text)}</th>' for text in COST_HEADINGS)
-    lines = "".join(
-        f"<tr>{''.join(f'<td>{clean(cell)}</td>' for cell in cost_line(row))}</tr>\n"
-        for row in rows
-    )
-    return (
-        f'<section><h2>What verdicts cost</h2>\n<p class="small">{clean(cost_words(rows[0]))}</p>'
-        f'<div class="wide" tabindex="0"><table>\n<thead><tr>{heads}</tr></thead>\n'
-        f"<tbody>\n{lines}</tbody></table></div></section>\n"
-    )
+    said = f'<p class="small">{clean(cost_words(rows[0]))}</p>'
+    lines = [cost_line(row) for row in rows]
+    return table_section("What verdicts cost", said, COST_HEADINGS, lines)

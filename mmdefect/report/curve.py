@@ -4,6 +4,7 @@ from math import log2
 from typing import Any
 
 from mmdefect.report.card import clean
+from mmdefect.report.sections import table_section
 
 Row = dict[str, Any]
 
@@ -43,16 +44,9 @@ def curve_section(rows: list[Row]) -> str:
     drawings = "".join(
         _drawing([row for row in rows if row["category"] == name], name) for name in categories
     )
-    heads = "".join(f'<th scope="col">{clean(text)}</th>' for text in [*HEADINGS, *sensors])
-    lines = "".join(
-        f"<tr>{''.join(f'<td>{clean(cell)}</td>' for cell in curve_line(row, sensors))}</tr>\n"
-        for row in rows
-    )
-    return (
-        f'<section><h2>Few good parts</h2>\n<p class="small">{CAUTION}</p>\n{drawings}'
-        f'<div class="wide" tabindex="0"><table>\n<thead><tr>{heads}</tr></thead>\n'
-        f"<tbody>\n{lines}</tbody></table></div></section>\n"
-    )
+    said = f'<p class="small">{CAUTION}</p>\n{drawings}'
+    lines = [curve_line(row, sensors) for row in rows]
+    return table_section("Few good parts", said, [*HEADINGS, *sensors], lines)
 
 
 def _drawing(rows: list[Row], category: str) -> str:

@@ -21,6 +21,7 @@ from mmdefect.report.curve import curve_section
 from mmdefect.report.curves import curves_section
 from mmdefect.report.groups import GROUPS, group_of
 from mmdefect.report.numbers import KIND_COLUMNS, Column, columns_of, figure, parts
+from mmdefect.report.sections import table_section
 from mmdefect.report.tables import (
     PUBLISHED_CAUTION,
     PUBLISHED_HEADINGS,
@@ -209,16 +210,8 @@ def _published(rows: list[Row]) -> str:
     """Write published numbers beside ours; nothing when there are none."""
     if not rows:
         return ""
-    heads = "".join(f'<th scope="col" class="name">{name}</th>' for name in PUBLISHED_HEADINGS)
-    lines = "".join(
-        f"<tr>{''.join(f'<td>{clean(cell)}</td>' for cell in published_line(one))}</tr>\n"
-        for one in rows
-    )
-    return (
-        f'<section><h2>Published numbers beside ours</h2>\n<p class="small">{PUBLISHED_CAUTION}'
-        f'</p>\n<div class="wide" tabindex="0"><table>\n<thead><tr>{heads}</tr></thead>\n'
-        f"<tbody>\n{lines}</tbody></table></div></section>\n"
-    )
+    said, lines = f'<p class="small">{PUBLISHED_CAUTION}</p>\n', map(published_line, rows)
+    return table_section("Published numbers beside ours", said, PUBLISHED_HEADINGS, lines, "name")
 
 
 _LEGEND = """<section class="legend"><h2>Captures</h2>
