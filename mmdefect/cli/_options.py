@@ -125,20 +125,20 @@ def referral_of(refer_up_to: float, costs: str, defect_rate: float) -> "Referral
             "costs make a band of their own; leave one of the two out", param_hint="--refer-up-to"
         )
     try:
-        if not costs:
-            return Referral(high=refer_up_to)
-        numbers = [float(word) for word in costs.split(",")]
-        missed, false_alarm, referral = numbers
-        return Referral.of_costs(Costs(missed, false_alarm, referral, defect_rate))
-    except ValueError as error:
-        text = (
-            str(error)
-            if "promised" in str(error)
-            else (f"{costs!r} was given; three numbers were promised, e.g. 200,20,1")
-        )
+        prices = [float(word) for word in costs.split(",")] if costs else []
+    except ValueError:
+        prices = []
+    if costs and len(prices) != 3:
         raise typer.BadParameter(
-            text, param_hint="--costs" if costs else "--refer-up-to"
-        ) from error
+            f"{costs!r} was given; three numbers were promised, e.g. 200,20,1", param_hint="--costs"
+        )
+    try:
+        return (
+            Referral.of_costs(Costs(*prices, defect_rate)) if costs else Referral(high=refer_up_to)
+        )
+    except ValueError as error:
+        hint = "--costs" if costs else "--refer-up-to"
+        raise typer.BadParameter(str(error), param_hint=hint) from error
 
 
 def settings_of(
