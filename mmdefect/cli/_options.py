@@ -124,21 +124,25 @@ def referral_of(refer_up_to: float, costs: str, defect_rate: float) -> "Referral
         raise typer.BadParameter(
             "costs make a band of their own; leave one of the two out", param_hint="--refer-up-to"
         )
+    prices = _prices(costs) if costs else None
     try:
-        prices = [float(word) for word in costs.split(",")] if costs else []
-    except ValueError:
-        prices = []
-    if costs and len(prices) != 3:
-        raise typer.BadParameter(
-            f"{costs!r} was given; three numbers were promised, e.g. 200,20,1", param_hint="--costs"
-        )
-    try:
-        return (
-            Referral.of_costs(Costs(*prices, defect_rate)) if costs else Referral(high=refer_up_to)
-        )
+        if prices is None:
+            return Referral(high=refer_up_to)
+        return Referral.of_costs(Costs(*prices, defect_rate=defect_rate))
     except ValueError as error:
         hint = "--costs" if costs else "--refer-up-to"
         raise typer.BadParameter(str(error), param_hint=hint) from error
+
+
+def _prices(told: str) -> tuple[float, float, float]:
+    """Read the three costs."""
+    try:
+        missed, false_alarm, referral = (float(word) for word in told.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{told!r} was given; three numbers were promised, e.g. 200,20,1", param_hint="--costs"
+        ) from error
+    return missed, false_alarm, referral
 
 
 def settings_of(
