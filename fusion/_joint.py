@@ -114,7 +114,8 @@ class Joint:
         """
         scores, pixels = _norm(said.parts), _norm(said.maps)
         evidence, maps = scores.copy(), pixels.copy()
-        both, twice = np.isfinite(said.parts).all(0), np.isfinite(said.maps).all(0)
+        both = np.asarray(np.isfinite(said.parts).all(0))
+        twice = np.asarray(np.isfinite(said.maps).all(0))
         for index, name in enumerate(self.sensors if len(self.sources) > 1 else ()):
             if both[index]:
                 evidence[index] = self.parts[name].evidence(evidence[index])
