@@ -108,12 +108,9 @@ def measured(frame: xr.DataArray) -> xr.DataArray:
     DataArray (y, x), bool
     """
     leading = tuple(axis for axis, dim in enumerate(frame.dims) if dim not in ("y", "x"))
-    kept = {name: frame.coords[name] for name in ("y", "x") if name in frame.coords}
-    return xr.DataArray(
-        np.isfinite(frame.values).all(leading),
-        dims=[dim for dim in frame.dims if dim in ("y", "x")],
-        coords=kept,
-    )
+    dims = [dim for dim in frame.dims if dim in ("y", "x")]
+    kept = {name: frame.coords[name] for name in dims if name in frame.coords}
+    return xr.DataArray(np.isfinite(frame.values).all(leading), dims=dims, coords=kept)
 
 
 def new_scene(
