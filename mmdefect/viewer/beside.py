@@ -110,8 +110,8 @@ def beside(scene: xr.Dataset, match: Match, good: GoodParts) -> Row | None:
     dict or None
         ``own`` and ``good``, each a ``picture`` (PNG in base64) and the ``patch`` in it (left, top,
         width, height as shares of the picture), ``capture``, ``quantity``, ``unit``, and for what
-        has a scale ``colors`` and ``ends``, the values of the first and the last colour. None where
-        the good part cannot be shown.
+        has a scale ``colors`` and ``ends``, the values of the first and the last colour, which span
+        what is near both patches. None where the good part cannot be shown.
     """
     best = match.nearest[0]
     other = good.scene(best.capture) if best.capture and np.isfinite(best.x) else None
@@ -124,7 +124,8 @@ def beside(scene: xr.Dataset, match: Match, good: GoodParts) -> Row | None:
     if frame.attrs["modality"] == "rgb":
         pictures = [_photo(own), _photo(theirs)]
     else:
-        ends = _ends([own[0], theirs[0]])
+        near = [_near(own[0], own_patch), _near(theirs[0], their_patch)]
+        ends = _ends(near)
         told["colors"] = _MAPS[frame.attrs["modality"]]
         told["ends"] = ends[::-1] if told["quantity"] == "attenuation" else ends  # dark is more
         table = COLOR_MAPS[told["colors"]]
@@ -146,6 +147,15 @@ def _cut(frame: xr.DataArray, y: float, x: float, side: float) -> tuple[Planes, 
     cut = planes[:, top : top + rows, left : left + columns]
     corner = [(x + 0.5 - side / 2 - left) / columns, (y + 0.5 - side / 2 - top) / rows]
     return cut, [round(share, 4) for share in (*corner, side / columns, side / rows)]
+
+
+def _near(plane: Planes, patch: Sequence[float]) -> Planes:
+    """Give what lies within a quarter of the picture of a patch: a far edge sets no colours."""
+    rows, columns = plane.shape
+    x, y = (patch[0] + patch[2] / 2) * columns, (patch[1] + patch[3] / 2) * rows
+    far = SIDE // 4
+    top, left = max(0, round(y) - far), max(0, round(x) - far)
+    return plane[top : round(y) + far, left : round(x) + far]
 
 
 def _quantity(frame: xr.DataArray) -> Row:
