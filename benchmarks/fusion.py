@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fusion_scores import Spill, kept_late
+from fusion_scores import Scored, Spill, kept_late
 from fusion_tables import Product, Seed, tables
 
 from mmdefect import Dataset, Inspection
@@ -81,27 +81,27 @@ def fitted(
 def scored(
     dataset: Dataset, test: list[Capture], inspections: list[Inspection], work: Path
 ) -> tuple[list[Seed], np.ndarray]:
-    """Score every test capture by every seed; the scene is read once."""
-    sensors = inspections[0].calibration_.sensors
+    """Score every test capture by every seed, and keep a seed's evidence as soon as it is there."""
     size = inspections[0].size_
-    spills = [
-        Spill(work / f"maps{seed}.npy", len(test), sensors, size)
-        for seed in range(len(inspections))
-    ]
-    evidence = np.full((len(inspections), len(test), len(sensors)), np.nan)
     truth = np.zeros((len(test), *size), dtype=bool)
-    for number, capture in enumerate(track(test, len(test), "scoring")):
-        scene = dataset.scene(capture)
-        if "defect" in scene:
-            truth[number] = scene["defect"].values
-        for seed, inspection in enumerate(inspections):
-            said = inspection.fusion.predict(scene)
-            evidence[seed, number] = said["evidence"].values
-            spills[seed].put(number, said["evidence_map"].values)
-    return [
-        Seed(own, inspection.fusion, inspection.calibration_, spill)
-        for own, inspection, spill in zip(evidence, inspections, spills, strict=True)
-    ], truth
+    seeds: list[Seed] = []
+    for number, inspection in enumerate(inspections):
+        sensors = inspection.calibration_.sensors
+        kept = Scored(work, number, sensors, [c.id for c in test], inspection.fusion)
+        if not kept.is_there:
+            kept.path.unlink(missing_ok=True)  # its maps are about to change
+            spill = Spill(kept.maps, len(test), sensors, size)
+            evidence = np.full((len(test), len(sensors)), np.nan)
+            for index, capture in enumerate(track(test, len(test), f"scoring, seed {number}")):
+                said = inspection.fusion.predict(dataset.scene(capture))
+                evidence[index] = said["evidence"].values
+                spill.put(index, said["evidence_map"].values)
+            kept.keep(evidence)
+        seeds.append(Seed(kept.evidence, inspection.fusion, inspection.calibration_, kept.spill))
+    for index, capture in enumerate(track(test, len(test), "reading masks")):
+        if capture.label == "defect":
+            truth[index] = dataset.scene(capture)["defect"].values
+    return seeds, truth
 
 
 def main() -> None:
