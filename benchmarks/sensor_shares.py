@@ -138,7 +138,8 @@ def own_words(dataset: Dataset, given: argparse.Namespace) -> tuple[Inspection, 
         return Inspection.load(given.model), scenes
     good = dataset.captures(given.category, "train")
     learnt, held = good[: given.fit], good[given.fit : given.fit + given.calibrate]
-    inspection = Inspection(load("fusion", "late")(), FALSE_ALARM)
+    features = dict.fromkeys(dataset.sensors(given.category), given.features)
+    inspection = Inspection(load("fusion", "late")(features=features), FALSE_ALARM)
     inspection.fit(dataset.scenes(learnt), dataset.scenes(held))
     if given.model:
         inspection.save(given.model)
@@ -221,6 +222,15 @@ def order_table(lines: list[dict]) -> None:
     own = [line for line in found if "evidence" in line]
     if own:
         print(f"  the detectors' evidence and contrast: {agreement(own, 'evidence', 'contrast')}")
+    for kind in sorted({line["kind"] for line in own}):
+        same = [line for line in own if line["kind"] == kind]
+        cells = [f"{name} {median(same, 'contrast', name):.1f} / "
+                 f"{median(same, 'evidence', name):.1f}" for name in same[0]["contrast"]]  # fmt: skip
+        print(f"    {len(same)} {kind}, median contrast / evidence: {', '.join(cells)}")
+
+
+def median(lines: list[dict], what: str, name: str) -> float:
+    return float(np.median([line[what][name] for line in lines]))
 
 
 def seen_and_unseen(visibility: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -252,6 +262,7 @@ def main() -> None:
     parser.add_argument("category", nargs="?")
     parser.add_argument("--fit", type=int, default=60)
     parser.add_argument("--calibrate", type=int, default=60)
+    parser.add_argument("--features", default="builtin", help="Of all sensors.")
     parser.add_argument("--single", action="store_true", help="Only what one sensor sees.")
     parser.add_argument("--kept", type=Path, help="A seed's folder of fusion.py's WORK.")
     parser.add_argument("--more", type=int, default=0, help="Good test parts that calibrate.")
