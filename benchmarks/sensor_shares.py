@@ -225,7 +225,8 @@ def order_table(lines: list[dict]) -> None:
     for kind in sorted({line["kind"] for line in own}):
         same = [line for line in own if line["kind"] == kind]
         cells = [f"{name} {median(same, 'contrast', name):.1f} / "
-                 f"{median(same, 'evidence', name):.1f}" for name in same[0]["contrast"]]  # fmt: skip
+                 f"{median(same, 'evidence', name):.1f}"
+                 for name in same[0]["contrast"]]  # fmt: skip
         print(f"    {len(same)} {kind}, median contrast / evidence: {', '.join(cells)}")
 
 
