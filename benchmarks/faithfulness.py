@@ -1,18 +1,22 @@
 r"""Explanations held against planted truth: where a map points, and what the score depends on.
 
-    mmdefect simulate FOLDER --seed 41 --size 128 --train 60 --test 60
+    mmdefect simulate FOLDER --seed 41 --size 128 --train 80 --test 120
     for product in panel bracket board; do
         python benchmarks/faithfulness.py FOLDER $product --lines $product.jsonl \
-            --model $product.model
+            --model $product.model --twins TWINS --features "$SPEC"
     done
     python benchmarks/faithfulness.py --tell panel.jsonl bracket.jsonl board.jsonl
 
 * Place: area under the ROC curve of a map's pixels against the defect's mask, and whether its peak
   lies on the mask (grown by 8 px).
-* Dependence: blocks of 8 × 8 pixels of single sensors are replaced by those of the median good
-  part, the highest of a map first (deletion), or put into the median good part (insertion). Scores
-  are told as a share of the whole defect's, averaged over steps of 1, 5 and 20 %. Two maps that
-  look at no model, noise and the frames' edges, are the yardstick.
+* Dependence: blocks of 8 × 8 pixels of single sensors are replaced by those of the part's own good
+  twin (`twins.py`: the same part, light and noise without the defect), the highest of a map first
+  (deletion), or put into the twin (insertion). Scores are told as a share of what the defect adds,
+  0 the twin's and 1 the defective part's, averaged over steps of 1, 2, 5, 10 and 20 % of the
+  blocks. Two maps that look at no model, random and the frames' edges, are the yardstick; the
+  defect's own mask, in all sensors alike, tells what a map of places can reach.
+* A part whose twin is called defective as well is left out, since there it is not the defect that
+  the verdict rests on. How many, and the twins' p-values, are told.
 * Sanity: with the features of every bank's rows shuffled the map should be another one.
 * Only parts that are called defective have maps worth asking. Intervals are of the mean over
   parts, 95 %, from 2,000 bootstrap draws; differences from noise and edges are paired.
@@ -23,6 +27,7 @@ Every part's numbers go to LINES as they come, and what is there is not computed
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -33,6 +38,7 @@ import xarray as xr
 from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
+from twins import Twins, differing
 
 from mmdefect import Dataset, Inspection, load
 from mmdefect.features._contrast import contrast_of
@@ -40,7 +46,8 @@ from mmdefect.scene import measured
 
 FALSE_ALARM = 0.05
 BLOCK = 8
-SHARES = (0.01, 0.05, 0.2)
+SHARES = (0.01, 0.02, 0.05, 0.1, 0.2)
+YARDSTICKS = ("edges", "random")
 GROWN = 2 * 8 + 1
 FEATHER = 2.0
 REMEMBERED = 64
@@ -97,7 +104,9 @@ def maps_of(inspection: Inspection, scene: xr.Dataset, rng: np.random.Generator)
         edges.append(strength / max(strength.mean(), 1e-9))
     found["edges"] = np.stack(edges)
     noise = rng.standard_normal(found["edges"].shape)
-    found["noise"] = gaussian_filter(noise, (0, 4, 4))
+    found["random"] = gaussian_filter(noise, (0, 4, 4))
+    whole = gaussian_filter(scene["defect"].values.astype(np.float32), 4.0)
+    found["mask"] = np.broadcast_to(whole, found["edges"].shape)
     return {"names": [str(name) for name in names], "maps": found}
 
 
@@ -120,26 +129,11 @@ def mixed(base: xr.Dataset, other: xr.Dataset, masks: Mapping[str, np.ndarray]) 
     return made
 
 
-def median_part(dataset: Dataset, category: str, count: int = 9) -> xr.Dataset:
-    scenes = [dataset.scene(c) for c in dataset.captures(category, "train")[:count]]
-    made = scenes[0].copy()
-    valid = []
-    for name in made["sensor"].values.tolist():
-        stack = np.stack([scene[name].values for scene in scenes])
-        known = np.isfinite(stack).sum(0) > count // 2
-        middle = np.where(known, np.nanmedian(np.where(known, stack, 0), 0), np.nan)
-        made[name] = made[name].copy(data=middle.astype(np.float32))
-        valid.append(measured(made[name]).values)
-        made[name] = made[name].where(xr.DataArray(valid[-1], dims=("y", "x")))
-        made[name].attrs = scenes[0][name].attrs
-    made["valid"] = made["valid"].copy(data=np.stack(valid))
-    return made
-
-
-def curve(inspection, base, other, names, ranked: np.ndarray, whole: float) -> float:
-    """Mean score, as a share of the whole's, over the steps of a replacement."""
+def curve(inspection, base, other, names, ranked: np.ndarray) -> list[float]:
+    """Scores after each step of a replacement."""
     blocks = ranked.shape
-    order_ = np.argsort(-ranked.ravel(), kind="stable")
+    ties = np.random.default_rng(0).permutation(ranked.size)
+    order_ = np.lexsort((ties, -ranked.ravel()))
     told = []
     for share in SHARES:
         chosen = np.zeros(ranked.size, dtype=bool)
@@ -147,9 +141,8 @@ def curve(inspection, base, other, names, ranked: np.ndarray, whole: float) -> f
         grown = chosen.reshape(blocks).repeat(BLOCK, 1).repeat(BLOCK, 2)
         height, width = base.sizes["y"], base.sizes["x"]
         masks = {name: grown[n, :height, :width] for n, name in enumerate(names)}
-        score = float(inspection.fusion.predict(mixed(base, other, masks))["image_score"])
-        told.append(score / whole)
-    return float(np.mean(told))
+        told.append(float(inspection.fusion.predict(mixed(base, other, masks))["image_score"]))
+    return told
 
 
 def blocked(maps: np.ndarray) -> np.ndarray:
@@ -161,11 +154,10 @@ def blocked(maps: np.ndarray) -> np.ndarray:
     return padded.reshape(sensors, down, BLOCK, across, BLOCK).mean((2, 4))
 
 
-def of_maps(inspection: Inspection, scene: xr.Dataset, good: xr.Dataset, seed: int) -> dict:
+def of_maps(inspection: Inspection, scene: xr.Dataset, twin: xr.Dataset, seed: int) -> dict:
     told = maps_of(inspection, scene, np.random.default_rng(seed))
     truth = scene["defect"].values
     near = maximum_filter(truth, GROWN)
-    whole = float(inspection.fusion.predict(scene)["image_score"])
     rows = {}
     for method, maps in told["maps"].items():
         flat = np.maximum(maps, 0).sum(0) if method == "shapley" else maps.max(0)
@@ -174,8 +166,8 @@ def of_maps(inspection: Inspection, scene: xr.Dataset, good: xr.Dataset, seed: i
         rows[method] = {
             "auroc": float(roc_auc_score(truth.ravel(), flat.ravel())),
             "hit": bool(near[peak]),
-            "deletion": curve(inspection, scene, good, told["names"], ranked, whole),
-            "insertion": curve(inspection, good, scene, told["names"], ranked, whole),
+            "deletion": curve(inspection, scene, twin, told["names"], ranked),
+            "insertion": curve(inspection, twin, scene, told["names"], ranked),
         }
     shuffled = randomised(inspection)
     again = shuffled.fusion.predict(scene)
@@ -211,30 +203,54 @@ def interval(values: np.ndarray) -> str:
     return f"{values.mean():.3f} ({low:.3f} to {high:.3f})"
 
 
-def map_table(rows: list[dict]) -> None:
-    methods = [name for name in rows[0] if name != "randomised"]
+def of_gap(line: dict, method: str, way: str) -> float:
+    """Mean over the steps of what is left of the defect's score: 0 the twin's, 1 the whole."""
+    whole, twin = line["score"], line["twin"]["score"]
+    return float(np.mean((np.array(line["maps"][method][way]) - twin) / (whole - twin)))
+
+
+def twin_table(lines: list[dict]) -> list[dict]:
+    """Tell of the twins; give the lines whose twin passes."""
+    twins = [line["twin"] for line in lines]
+    p = np.array([twin["p_value"] for twin in twins])
+    odd = sum(twin["verdict"] == "defect" for twin in twins)
+    quartiles = ", ".join(f"{value:.2f}" for value in np.quantile(p, (0.25, 0.5, 0.75)))
+    print(f"\n{len(lines)} parts called defective; twins called defective: {odd}; "
+          f"twins' p-values, quartiles: {quartiles}")  # fmt: skip
+    print(f"score, median: {np.median([line['score'] for line in lines]):.2f} with the defect, "
+          f"{np.median([twin['score'] for twin in twins]):.2f} without")  # fmt: skip
+    for name in twins[0]["differing"]:
+        share = np.median([twin["differing"][name] for twin in twins])
+        print(f"  {name}: {100 * share:.1f} % of the pixels differ from the twin's (median)")
+    return [line for line in lines if line["twin"]["verdict"] != "defect"]
+
+
+def map_table(lines: list[dict]) -> None:
+    every = [name for name in lines[0]["maps"] if name != "randomised"]
+    methods = [name for name in every if all(name in line["maps"] for line in lines)]
     told = {
-        method: {key: np.array([row[method][key] for row in rows], float)
-                 for key in ("auroc", "hit", "deletion", "insertion")}
+        method: {key: np.array([line["maps"][method][key] for line in lines], float)
+                 for key in ("auroc", "hit")}
+        | {way: np.array([of_gap(line, method, way) for line in lines])
+           for way in ("deletion", "insertion")}
         for method in methods
     }  # fmt: skip
-    print(f"\n{len(rows)} parts called defective\n")
-    print("| map | pixel AUROC | peak on the defect | deletion (low is faithful) | "
+    print("\n| map | pixel AUROC | peak on the defect | deletion (low is faithful) | "
           "insertion (high is faithful) |\n|---|---|---|---|---|")  # fmt: skip
     for method, own in told.items():
         print(f"| {method} | {interval(own['auroc'])} | {own['hit'].mean():.2f} | "
               f"{interval(own['deletion'])} | {interval(own['insertion'])} |")  # fmt: skip
-    print("\n| map | deletion less that of edges | of noise | insertion above that of edges | "
-          "of noise | better than edges in both |\n|---|---|---|---|---|---|")  # fmt: skip
-    for method in [name for name in methods if name not in ("edges", "noise")]:
+    print("\n| map | deletion less that of edges | of random | insertion above that of edges | "
+          "of random | better than edges in both |\n|---|---|---|---|---|---|")  # fmt: skip
+    for method in [name for name in methods if name not in YARDSTICKS]:
         cells = [
             interval(told[method][key] - told[other][key])
-            for key in ("deletion", "insertion") for other in ("edges", "noise")
+            for key in ("deletion", "insertion") for other in YARDSTICKS
         ]  # fmt: skip
         lower = told[method]["deletion"] < told["edges"]["deletion"]
         both = lower & (told[method]["insertion"] > told["edges"]["insertion"])
         print(f"| {method} | {' | '.join(cells)} | {both.sum()} of {len(both)} |")
-    odd = [row["randomised"] for row in rows]
+    odd = [line["maps"]["randomised"] for line in lines]
     same, auroc = (np.array([row[key] for row in odd]) for key in ("spearman", "auroc"))
     print(f"\nbanks shuffled: Spearman with the true map {interval(same)}, "
           f"pixel AUROC {interval(auroc)}")  # fmt: skip
@@ -248,27 +264,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("category", nargs="?")
-    parser.add_argument("--fit", type=int, default=24)
-    parser.add_argument("--calibrate", type=int, default=20)
+    parser.add_argument("--fit", type=int, default=41)
+    parser.add_argument("--calibrate", type=int, default=39)
     parser.add_argument("--most", type=int, default=40, help="Parts called defective.")
     parser.add_argument("--features", default="builtin")
     parser.add_argument("--lines", type=Path, default=Path("faithfulness.jsonl"))
     parser.add_argument("--model", type=Path, default=Path("faithfulness-model"))
+    parser.add_argument("--twins", type=Path, default=Path("twins"), help="Where twins are kept.")
     parser.add_argument("--tell", type=Path, nargs="*", help="Only the table of these LINES.")
     given = parser.parse_args()
     if given.folder:
         measure(given)
     known = [line for path in given.tell or [given.lines] for line in lines_of(path)]
-    rows = [line["maps"] for line in known if "maps" in line]
-    if rows:
-        map_table(rows)
+    asked = [line for line in known if "maps" in line]
+    if asked:
+        print("kinds:", dict(Counter(f"{c['capture'].split('/')[0]} {c['kind']}" for c in asked)))
+        map_table(twin_table(asked))
+
+
+def told_of(judged: xr.Dataset) -> dict:
+    return {
+        "verdict": judged.attrs["verdict"],
+        "p_value": float(judged["p_value"]),
+        "score": float(judged["image_score"]),
+    }
 
 
 def measure(given: argparse.Namespace) -> None:
     dataset = Dataset(str(given.folder / "card.toml"), given.folder)
     inspection = fitted(dataset, given)
     remembering(inspection)
-    good = median_part(dataset, given.category)
+    twins = Twins(given.folder, given.twins)
     known = lines_of(given.lines)
     done = {line["capture"] for line in known}
     test = [c for c in dataset.captures(given.category, "test") if c.mask is not None]
@@ -279,10 +305,12 @@ def measure(given: argparse.Namespace) -> None:
         if capture.id in done:
             continue
         scene = dataset.scene(capture)
-        verdict = inspection.predict(scene).attrs["verdict"]
-        line = {"capture": capture.id, "kind": capture.kind, "verdict": verdict}
-        if verdict == "defect" and scene["defect"].values.any():
-            line["maps"] = of_maps(inspection, scene, good, int(number))
+        judged = inspection.predict(scene)
+        line = {"capture": capture.id, "kind": capture.kind, **told_of(judged)}
+        if line["verdict"] == "defect" and scene["defect"].values.any():
+            twin = twins.of(capture)
+            line["twin"] = told_of(inspection.predict(twin)) | {"differing": differing(scene, twin)}
+            line["maps"] = of_maps(inspection, scene, twin, int(number))
         known.append(line)
         with given.lines.open("a") as out:
             out.write(json.dumps(line) + "\n")

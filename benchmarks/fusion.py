@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fusion_scores import Spill, kept_late
+from fusion_parts import parts_of
+from fusion_scores import Scored, Spill, kept_late
 from fusion_tables import Product, Seed, tables
 
 from mmdefect import Dataset, Inspection
@@ -64,16 +65,21 @@ def tested(dataset: Dataset, product: str, good: int, defective: int) -> list[Ca
     return [capture for _, capture in sorted(chosen, key=lambda one: one[0])]
 
 
+def sides(dataset: Dataset, asked: argparse.Namespace, seed: int) -> Any:
+    """Divide one third of the good parts into those that fit and those that calibrate."""
+    train = [c for c in dataset.captures(asked.product) if c.split == "train"]
+    return divide(train[seed :: asked.seeds], [], FALSE_ALARM, seed)
+
+
 def fitted(
     dataset: Dataset, asked: argparse.Namespace, seed: int, specs: dict[str, str]
 ) -> Inspection:
     """Fit and calibrate on one third of the good parts."""
-    train = [c for c in dataset.captures(asked.product) if c.split == "train"]
-    fit, calibrate = divide(train[seed :: asked.seeds], [], FALSE_ALARM, seed)
     options = {"places": asked.places, "heavy_tails": asked.heavy_tails}
     fusion = kept_late(asked.work / asked.product / f"seed{seed}", specs, seed, **options)
     scenes = [
-        [dataset.scene(c) for c in track(side, len(side), "reading")] for side in (fit, calibrate)
+        [dataset.scene(c) for c in track(side, len(side), "reading")]
+        for side in sides(dataset, asked, seed)
     ]
     return Inspection(fusion, FALSE_ALARM).fit(*scenes)
 
@@ -81,27 +87,27 @@ def fitted(
 def scored(
     dataset: Dataset, test: list[Capture], inspections: list[Inspection], work: Path
 ) -> tuple[list[Seed], np.ndarray]:
-    """Score every test capture by every seed; the scene is read once."""
-    sensors = inspections[0].calibration_.sensors
+    """Score every test capture by every seed, and keep a seed's evidence as soon as it is there."""
     size = inspections[0].size_
-    spills = [
-        Spill(work / f"maps{seed}.npy", len(test), sensors, size)
-        for seed in range(len(inspections))
-    ]
-    evidence = np.full((len(inspections), len(test), len(sensors)), np.nan)
     truth = np.zeros((len(test), *size), dtype=bool)
-    for number, capture in enumerate(track(test, len(test), "scoring")):
-        scene = dataset.scene(capture)
-        if "defect" in scene:
-            truth[number] = scene["defect"].values
-        for seed, inspection in enumerate(inspections):
-            said = inspection.fusion.predict(scene)
-            evidence[seed, number] = said["evidence"].values
-            spills[seed].put(number, said["evidence_map"].values)
-    return [
-        Seed(own, inspection.fusion, inspection.calibration_, spill)
-        for own, inspection, spill in zip(evidence, inspections, spills, strict=True)
-    ], truth
+    seeds: list[Seed] = []
+    for number, inspection in enumerate(inspections):
+        sensors = inspection.calibration_.sensors
+        kept = Scored(work, number, sensors, [c.id for c in test], inspection.fusion)
+        if not kept.is_there:
+            kept.path.unlink(missing_ok=True)  # its maps are about to change
+            spill = Spill(kept.maps, len(test), sensors, size)
+            evidence = np.full((len(test), len(sensors)), np.nan)
+            for index, capture in enumerate(track(test, len(test), f"scoring, seed {number}")):
+                said = inspection.fusion.predict(dataset.scene(capture))
+                evidence[index] = said["evidence"].values
+                spill.put(index, said["evidence_map"].values)
+            kept.keep(evidence)
+        seeds.append(Seed(kept.evidence, inspection.fusion, inspection.calibration_, kept.spill))
+    for index, capture in enumerate(track(test, len(test), "reading masks")):
+        if capture.label == "defect":
+            truth[index] = dataset.scene(capture)["defect"].values
+    return seeds, truth
 
 
 def main() -> None:
@@ -118,13 +124,20 @@ def main() -> None:
     cache = SceneCache(asked.work / "scenes", 16 << 30)
     dataset = Dataset(asked.card or asked.folder / "card.toml", asked.folder, cache=cache)
     specs = features(dataset, asked.product, asked.weights)
+    test = tested(dataset, asked.product, asked.good, asked.defective)
+    folder, wanted = asked.work / asked.product, range(asked.first or asked.seeds)
     with progress_shown():
-        wanted = range(asked.first or asked.seeds)
-        inspections = [fitted(dataset, asked, seed, specs) for seed in wanted]
-        if asked.only_fit:
-            return
-        test = tested(dataset, asked.product, asked.good, asked.defective)
-        seeds, truth = scored(dataset, test, inspections, asked.work / asked.product)
+        if asked.only_parts and not asked.places and not asked.only_fit:
+            seeds, truth = [], np.zeros((0, 0, 0), dtype=bool)
+            for seed in wanted:
+                late = kept_late(folder / f"seed{seed}", specs, seed, heavy_tails=asked.heavy_tails)
+                fit, _ = sides(dataset, asked, seed)
+                seeds.append(parts_of(dataset, fit, test, late, list(specs)))
+        else:
+            inspections = [fitted(dataset, asked, seed, specs) for seed in wanted]
+            if asked.only_fit:
+                return
+            seeds, truth = scored(dataset, test, inspections, folder)
     _keep_evidence(asked.work / asked.product / "evidence.npz", seeds, test)
     told = json.loads((asked.folder / "truth.json").read_text())["captures"]
     groups: dict[str, Any] = {c.kind: told[c.id]["group"] for c in test}

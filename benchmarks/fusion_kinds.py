@@ -25,6 +25,9 @@ from mmdefect.metrics import auroc_replicates, difference
 from mmdefect.progress import progress_shown, track
 from mmdefect.registry import load
 
+FITTED = ("transformer", "mapping", "concat")
+KINDS = ("bank", "transformer", "both", "mapping", "concat")
+
 
 class Shared:
     """An extractor that remembers the last frame it described, whoever asks."""
@@ -45,17 +48,21 @@ class Shared:
 
 def share(fusions: dict[str, Any]) -> None:
     """Let all kinds ask the same extractors; they looked at the same good parts."""
-    readers = [made.reader_ for name, made in fusions.items() if name != "transformer"]
-    first = fusions["transformer"].crossing_.reader
-    for name, eye in first.extractors.items():
+    readers = [
+        made.crossing_.reader if name == "transformer" else made.reader_
+        for name, made in fusions.items()
+    ]
+    for name, eye in readers[0].extractors.items() if readers else ():
         shared = Shared(eye.inner)
-        for reader in (first, *readers):
+        for reader in readers:
             reader.extractors[name].inner = shared
 
 
-def told_of(fusion: Any, scene: xr.Dataset) -> dict[str, float]:
-    """Score a part by every kind of fusion."""
+def told_of(name: str, fusion: Any, scene: xr.Dataset) -> dict[str, float]:
+    """Score a part by one kind of fusion; the transformer tells three."""
     said = fusion.predict(scene)
+    if name != "transformer":
+        return {name: float(said["image_score"])}
     told = {"both": float(said["image_score"])}
     for source in said["source_evidence"]["source"].values:
         own = said["source_evidence"].sel(source=source, drop=True)
@@ -67,23 +74,25 @@ def told_of(fusion: Any, scene: xr.Dataset) -> dict[str, float]:
 def scored(
     dataset: Dataset, test: list[Capture], fusions: dict[str, Any], path: Path
 ) -> dict[str, dict[str, float]]:
-    """Score every test capture, or take what was said of it before."""
+    """Score every test capture, or take what was said of it before, kind by kind."""
     told: dict[str, dict[str, float]] = json.loads(path.read_text()) if path.exists() else {}
     for capture in track(test, len(test), "scoring"):
-        if capture.id in told:
+        own = told.setdefault(capture.id, {})
+        wanted = [name for name in fusions if name not in own]
+        if not wanted:
             continue
         scene = dataset.scene(capture)
-        told[capture.id] = told_of(fusions["transformer"], scene)
-        for name in fusions:
-            if name != "transformer":
-                told[capture.id][name] = float(fusions[name].predict(scene)["image_score"])
-        path.write_text(json.dumps(told))
+        for name in wanted:
+            own |= told_of(name, fusions[name], scene)
+        partial = path.with_suffix(".partial.json")
+        partial.write_text(json.dumps(told))
+        partial.replace(path)
     return told
 
 
 def show(test: list[Capture], told: dict[str, dict[str, float]], groups: dict[str, str]) -> None:
     """Print a row a group: AUROC of every kind, and what the transformer adds to the banks."""
-    names = list(told[test[0].id])
+    names = [name for name in KINDS if all(name in told[c.id] for c in test)]
     table = {name: np.array([told[c.id][name] for c in test]) for name in names}
     bad = np.array([c.label == "defect" for c in test])
     group = np.array([groups[c.kind] for c in test])
@@ -102,7 +111,8 @@ def main() -> None:
     """Fit, score, print."""
     parser = parser_of(__doc__ or "")
     parser.add_argument("--seed", type=int, default=0, help="which third")
-    parser.add_argument("--without", action="append", default=[], help="concat or mapping")
+    parser.add_argument("--without", action="append", default=[], choices=FITTED,
+                        help="fit none of these; what it said before is shown")  # fmt: skip
     parser.add_argument("--most", type=int, help="only so many of the drawn test parts")
     asked = parser.parse_args()
     cache = SceneCache(asked.work / "scenes", 16 << 30)
@@ -111,10 +121,11 @@ def main() -> None:
     folder = asked.work / asked.product / f"seed{asked.seed}"
     train = [c for c in dataset.captures(asked.product) if c.split == "train"]
     fit, _ = divide(train[asked.seed :: asked.seeds], [], FALSE_ALARM, asked.seed)
-    fusions = {"transformer": kept_transformer(folder, specs, asked.seed)}
-    for name in ("mapping", "concat"):
-        if name not in asked.without:
-            fusions[name] = load("fusion", name)(features=specs, seed=asked.seed)
+    fusions = {
+        name: kept_transformer(folder, specs, asked.seed) if name == "transformer"
+        else load("fusion", name)(features=specs, seed=asked.seed)
+        for name in FITTED if name not in asked.without
+    }  # fmt: skip
     with progress_shown():
         scenes = [dataset.scene(capture) for capture in track(fit, len(fit), "reading")]
         fusions = {name: made.fit(scenes) for name, made in fusions.items()}

@@ -57,8 +57,7 @@ class Kept:
 
     def predict(self, scene: xr.Dataset, without: int | None = None) -> xr.Dataset:
         """Predict, or say what was said before."""
-        name = f"{scene.attrs['capture']} without {without}"
-        path = self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.npz"
+        path = self.path(scene.attrs["capture"], without)
         if not path.exists():
             said = self.made.predict(scene, without=without)
             score_map = np.clip(said["sensor_map"].values, -MOST, MOST).astype(np.float16)
@@ -69,6 +68,11 @@ class Kept:
             return new_prediction(
                 scene, [self.sensor], held["map"].astype(np.float32), held["score"]
             )
+
+    def path(self, capture: str, without: int | None) -> Path:
+        """Name the file of what is said of a capture."""
+        name = f"{capture} without {without}"
+        return self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.npz"
 
     def state(self) -> Any:
         """Give the detector's state."""
@@ -101,9 +105,12 @@ def kept_transformer(folder: Path, features: Mapping[str, str], seed: int) -> An
 class Spill:
     """Evidence maps of all captures, float16, one capture read at a time."""
 
-    def __init__(self, path: Path, captures: int, sensors: tuple[str, ...], size: Any) -> None:
+    def __init__(
+        self, path: Path, captures: int, sensors: tuple[str, ...], size: Any = None
+    ) -> None:
         self.path, self.sensors = path, sensors
-        np.lib.format.open_memmap(path, "w+", np.float16, (captures, len(sensors), *size))
+        if size is not None:  # otherwise they are there
+            np.lib.format.open_memmap(path, "w+", np.float16, (captures, len(sensors), *size))
 
     def put(self, number: int, maps: np.ndarray) -> None:
         """Keep one capture's maps (sensor, y, x)."""
@@ -113,6 +120,47 @@ class Spill:
     def joined(self, names: tuple[str, ...], truth: np.ndarray, combine: Any) -> "Joined":
         """Combine the maps of some sensors."""
         return Joined(self, names, truth, combine)
+
+
+class Scored:
+    """All evidence of one seed: kept whole once every test part is scored, or not at all.
+
+    It is taken again only where it was said of the same parts by the same scales.
+    """
+
+    def __init__(
+        self, work: Path, seed: int, sensors: tuple[str, ...], test: list[str], fusion: Any
+    ) -> None:
+        self.path, self.maps = work / f"scored{seed}.npz", work / f"maps{seed}.npy"
+        self.sensors, self.count = sensors, len(test)
+        told = {"test": test, "fusion": fusion.state()[1]}
+        self.settings = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it was kept, of the same settings."""
+        if not (self.path.exists() and self.maps.exists()):
+            return False
+        with np.load(self.path) as held:
+            return str(held["settings"]) == self.settings
+
+    def keep(self, evidence: np.ndarray) -> None:
+        """Keep evidence of parts (capture, sensor), whose maps are there."""
+        partial = self.path.with_suffix(".partial.npz")
+        np.savez(partial, evidence=evidence, settings=self.settings)
+        os.replace(partial, self.path)
+
+    @property
+    def evidence(self) -> np.ndarray:
+        """Evidence of parts (capture, sensor)."""
+        with np.load(self.path) as held:
+            rows: np.ndarray = held["evidence"]
+        return rows
+
+    @property
+    def spill(self) -> Spill:
+        """Evidence of pixels."""
+        return Spill(self.maps, self.count, self.sensors)
 
 
 class Joined:

@@ -24,9 +24,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 from fusion_scores import Spill
+from paired_draws import replicated, wins
 from scipy.special import logsumexp
 
-from mmdefect.metrics import Estimate, auroc_replicates, difference, pixel_replicates
+from mmdefect.metrics import Estimate, difference, pixel_replicates
 from mmdefect.registry import load
 from mmdefect.verdict import Calibration
 
@@ -42,7 +43,7 @@ class Seed(NamedTuple):
     evidence: np.ndarray
     fusion: Any
     calibration: Calibration
-    spill: Spill
+    spill: Spill | None
 
 
 class Product(NamedTuple):
@@ -86,7 +87,7 @@ def scores(product: Product, sensors: Sequence[str]) -> list[np.ndarray]:
 def auroc(product: Product, own: list[np.ndarray], kind: str = "") -> np.ndarray:
     """Mean over seeds of the AUROC and its replicates."""
     good, bad = product.good, product.of(kind)
-    return np.mean([auroc_replicates(one[good], one[bad]) for one in own], axis=0)
+    return replicated(np.mean([wins(one[good], one[bad]) for one in own], axis=0))
 
 
 def aupro(product: Product, sensors: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -156,7 +157,7 @@ def references(
             for draw in range(DRAWS):
                 made = stand_ins(product, own, sensors, kind, best, draw)
                 told[kind].append(_two_halves(rules, ranked, good, made, product.good, bad, side))
-    return {kind: np.mean(one, axis=0) for kind, one in told.items()}, chosen
+    return {kind: replicated(np.mean(one, axis=0)) for kind, one in told.items()}, chosen
 
 
 def _rule(name: str, sensors: Sequence[str]) -> Combine:
@@ -174,14 +175,14 @@ def _mean(product: Product, own: Seed, sensors: Sequence[str], seen_by: Mapping[
         inside = np.isin(product.of(kind), where)
         if inside.any():
             made = stand_ins(product, own, sensors, kind, best, 0)[inside]
-            found.append(auroc_replicates(good, rule(made), replicates=0)[0])
+            found.append(wins(good, rule(made)).mean())
     return float(np.mean(found))
 
 
 def _two_halves(rules: Mapping[str, Combine], ranked: Mapping[int, str], good: np.ndarray,
                 made: np.ndarray, numbers: np.ndarray, bad: np.ndarray,
                 side: np.ndarray) -> np.ndarray:  # fmt: skip
-    """AUROC with replicates, each half of the parts ranked by what the other half chose.
+    """Wins, each half of the parts ranked by what the other half chose.
 
     Scores of different statistics cannot be compared, so a half's scores become their rank among
     all good parts.
@@ -198,7 +199,7 @@ def _two_halves(rules: Mapping[str, Combine], ranked: Mapping[int, str], good: n
             low, high = np.searchsorted(scale, own, "left"), np.searchsorted(scale, own, "right")
             beyond = np.maximum(own - scale[-1], 0)
             placed[which] = (low + high) / 2 + beyond / (1 + beyond)
-    return auroc_replicates(placed_good, placed_bad)
+    return wins(placed_good, placed_bad)
 
 
 def kinds_of(product: Product) -> list[str]:

@@ -16,8 +16,10 @@ hundred pixels is no secret to a detector that looks at patches. So two tables a
 
 In those that several see, the order of shares is held against the order of contrasts: Spearman
 over the sensors, and the share of pairs (one sees it, one does not) in which the one that sees it
-has the larger share. Shares are those of the part's score, and those of the region on the defect
-(the mean over its core, as an explanation tells them). What was not called defective is *missed*.
+has the larger share. How the order of the detectors' own evidence agrees with both is told too:
+where evidence does not follow contrast, no share of it can. Shares are those of the part's score,
+and those of the region on the defect (the mean over its core, as an explanation tells them). What
+was not called defective is *missed*.
 
 With `--kept` the same detectors' words are used that `fusion.py` kept, and no frame is read; else
 `--fit` good parts are learnt and `--calibrate` others calibrate. `--single` looks only at defects
@@ -62,6 +64,7 @@ def of_capture(inspection: Inspection, scene: xr.Dataset, capture: Capture, trut
         "verdict": judged.attrs["verdict"],
         "p_value": float(judged["p_value"]),
         "part": dict(zip(names, shares["attribution"].values.tolist(), strict=True)),
+        "evidence": dict(zip(names, judged["evidence"].values.tolist(), strict=True)),
         "alone": [n for n in names if judged["sensor_verdict"].sel(sensor=n).item() == "defect"],
     }
     if truth["kind"] == "good":
@@ -199,17 +202,31 @@ def order_table(lines: list[dict]) -> None:
         own = [line for line in found if line.get(whose)]
         if not own:
             continue
-        ranks, pairs = [], []
-        for line in own:
-            names = list(line["contrast"])
-            shares = [line[whose].get(name, 0.0) for name in names]
-            ranks.append(spearmanr(shares, [line["contrast"][name] for name in names])[0])
-            pairs += [line[whose].get(one, 0.0) > line[whose].get(other, 0.0)
-                      for one, other in product(seeing(line["visibility"], "seen"),
-                                                seeing(line["visibility"], "unseen"))]  # fmt: skip
-        print(f"  shares of the {whose}: Spearman {np.mean(ranks):.2f}, above 0 in "
-              f"{np.mean(np.array(ranks) > 0):.2f}; the one that sees it above the one that does "
-              f"not in {sum(pairs)} of {len(pairs)} pairs")  # fmt: skip
+        pairs = [line[whose].get(one, 0.0) > line[whose].get(other, 0.0)
+                 for line in own for one, other in seen_and_unseen(line["visibility"])]  # fmt: skip
+        print(f"  shares of the {whose} and contrast: {agreement(own, whose, 'contrast')}; the "
+              "one that sees it above the one that does not in "
+              f"{sum(pairs)} of {len(pairs)} pairs")  # fmt: skip
+        with_evidence = [line for line in own if "evidence" in line]
+        if with_evidence:
+            print(f"  shares of the {whose} and the detectors' evidence: "
+                  f"{agreement(with_evidence, whose, 'evidence')}")  # fmt: skip
+    own = [line for line in found if "evidence" in line]
+    if own:
+        print(f"  the detectors' evidence and contrast: {agreement(own, 'evidence', 'contrast')}")
+
+
+def seen_and_unseen(visibility: Mapping[str, str]) -> list[tuple[str, str]]:
+    return list(product(seeing(visibility, "seen"), seeing(visibility, "unseen")))
+
+
+def agreement(lines: list[dict], one: str, other: str) -> str:
+    """Rank correlation over the sensors of a part, averaged over parts."""
+    ranks = np.array([
+        spearmanr(*([line[side].get(name, 0.0) for name in line["contrast"]]
+                    for side in (one, other)))[0] for line in lines
+    ])  # fmt: skip
+    return f"Spearman {np.mean(ranks):.2f}, above 0 in {np.mean(ranks > 0):.2f}"
 
 
 def tell(lines: list[dict]) -> None:

@@ -112,25 +112,30 @@ class Joint:
         -------
         Dataset
         """
-        told = new_prediction(scene, self.sensors, _norm(said.maps), _norm(said.parts))
-        told["seconds"] = ("sensor", said.seconds)
-        told = told.assign_coords(source=self.sources)
-        told["source_evidence"] = (("source", "sensor"), said.parts)
+        scores, pixels = _norm(said.parts), _norm(said.maps)
+        evidence, maps = scores.copy(), pixels.copy()
         both = np.asarray(np.isfinite(said.parts).all(0))
         twice = np.asarray(np.isfinite(said.maps).all(0))
-        evidence, maps = told["sensor_score"].values.copy(), told["sensor_map"].values.copy()
         for index, name in enumerate(self.sensors if len(self.sources) > 1 else ()):
             if both[index]:
                 evidence[index] = self.parts[name].evidence(evidence[index])
             joint = self.pixels[name].evidence(maps[index])
-            maps[index] = np.where(twice[index], joint, maps[index])
-        told["evidence"] = ("sensor", evidence)
-        told["evidence_map"] = (("sensor", "y", "x"), maps)
+            np.copyto(maps[index], joint, where=twice[index])
+        told = new_prediction(scene, self.sensors, pixels, scores).assign(
+            seconds=("sensor", said.seconds),
+            source_evidence=(("source", "sensor"), said.parts),
+            evidence=("sensor", evidence),
+            evidence_map=(("sensor", "y", "x"), maps),
+            source=self.sources,
+        )
         registered = [name for name in registered_in(scene) if name in self.sensors]
-        on_grid = told["evidence_map"].sel(sensor=registered)
-        told["anomaly_map"] = combined(on_grid, rule, self)
-        told["image_score"] = combined(told["evidence"], rule, self)
-        return told
+        on_grid = told["evidence_map"]
+        if registered != self.sensors:
+            on_grid = on_grid.sel(sensor=registered)
+        return told.assign(
+            anomaly_map=combined(on_grid, rule, self),
+            image_score=combined(told["evidence"], rule, self),
+        )
 
     def state(self) -> dict[str, Any]:
         """Give what was learnt, for JSON."""

@@ -1,10 +1,14 @@
 """A capture of four sensors, small and known in every pixel, for the tests of the viewer."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import xarray as xr
 
-from mmdefect.scene import new_scene
-from mmdefect.viewer import Packed, pack_capture
+from mmdefect.evidence import Match, Neighbour
+from mmdefect.scene import new_scene, present_in
+from mmdefect.viewer import GoodParts, Packed, pack_capture
+from mmdefect.viewer.beside import beside
 
 HEIGHT, WIDTH = 48, 64
 SPOT = (slice(20, 28), slice(40, 50))
@@ -78,6 +82,32 @@ def prediction_of(scene: xr.Dataset) -> xr.Dataset:
     )
 
 
+class OnePart:
+    """A folder that holds one good part, ``part/1``."""
+
+    def __init__(self, scene: xr.Dataset) -> None:
+        self.capture = SimpleNamespace(id="part/1")
+        self.read = scene
+
+    def captures(self, _category):
+        return [self.capture]
+
+    def scene(self, _capture):
+        return self.read
+
+    def parts(self, _captures):
+        return [["learnt"]]
+
+
+def match_of(sensor="infrared", capture="part/1") -> Match:
+    return Match(sensor, 23.5, 44.5, 4.0, 9.0, (Neighbour(capture, 5.0, 60.0, 9.0),))
+
+
+def good_parts(learnt="learnt", **changes) -> GoodParts:
+    origin = SimpleNamespace(category="plate", fit=[[learnt]])
+    return GoodParts(OnePart(scene_of(name="part/1", **changes)), origin)
+
+
 def record_of(scene: xr.Dataset, **changes) -> dict:
     alone = {"score": 1.0, "evidence": 2.0, "p_value": 0.05}
     region = {
@@ -88,6 +118,8 @@ def record_of(scene: xr.Dataset, **changes) -> dict:
         "matches": ["infrared: 9 times the usual distance; that is part/1 at x 4, y 2"],
         "what_if": ["with the 4 patches of infrared replaced the score falls from 3 to 1: good"],
     }  # fmt: skip
+    if "infrared" in present_in(scene):
+        region["beside"] = [beside(scene, match_of(), good_parts())]
     keys = ("capture", "category", "kind", "label")
     return {
         **{key: scene.attrs[key] for key in keys}, "verdict": "defect", "image_score": 3.0,

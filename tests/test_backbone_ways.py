@@ -67,6 +67,17 @@ def test_the_choice_is_measured_once_and_kept(stages, cache, monkeypatch):
     assert {path.read_text() for path in cache.glob("*.way")} == {"channels_last"}
 
 
+@pytest.mark.parametrize("taken", [0.5, 2.0], ids=["chosen", "only tried"])
+def test_weights_laid_out_anew_still_give_gradients(stages, cache, monkeypatch, taken):
+    monkeypatch.setattr(_ways, "_CHOSEN_FROM", ("channels_last",))
+    monkeypatch.setattr(_ways, "_seconds", lambda made, shown: 1.0 if made is stages else taken)
+    with torch.inference_mode():
+        quickest(stages, "network", picture())
+    shown = torch.zeros(SHAPE, requires_grad=True)
+    sum(grid.sum() for grid in stages(shown)).backward()
+    assert torch.isfinite(shown.grad).all()
+
+
 def test_a_way_that_is_wrong_or_hardly_quicker_is_not_chosen(stages, cache, monkeypatch):
     monkeypatch.setattr(_ways, "_CHOSEN_FROM", ("channels_last",))
     monkeypatch.setattr(_ways, "_seconds", lambda made, shown: 1.0 if made is stages else 0.95)

@@ -14,6 +14,7 @@ from mmdefect.registry import load
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import fusion_tables
+import paired_draws
 
 SENSORS = ("rgb", "points", "infrared", "xray")
 SHIFT = float(np.sqrt(2) * norm.ppf(0.961))
@@ -70,3 +71,13 @@ def test_stand_ins_keep_the_seeing_sensor_and_nothing_else(planted):
 
 def _alone(product: fusion_tables.Product) -> dict[str, list[np.ndarray]]:
     return {name: fusion_tables.scores(product, (name,)) for name in SENSORS}
+
+
+def test_replicates_are_those_of_the_metric():
+    drawn = np.random.default_rng(1).normal(size=(2, 90)).round(1)
+    own = [(seed[:40], seed[40:] + 0.5) for seed in drawn]
+    found = paired_draws.replicated(
+        np.mean([paired_draws.wins(good, bad) for good, bad in own], axis=0)
+    )
+    wanted = np.mean([auroc_replicates(good, bad) for good, bad in own], axis=0)
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)

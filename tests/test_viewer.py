@@ -259,7 +259,8 @@ def test_the_page_of_a_model_says_why_in_the_words_of_the_explanation(place, tmp
     test = place / "made" / "plate" / "test"
     spoilt = next(folder for folder in sorted(test.iterdir()) if folder.name != "good")
     out = tmp_path / "out.html"
-    assert run(place / "model", spoilt, "--out", out, "--most", 1).exit_code == DONE
+    asked = ("--out", out, "--most", 1, "--good", place / "made")
+    assert run(place / "model", spoilt, *asked).exit_code == DONE
     (shown,) = captures_in(out)
     done = explained(place / "model", spoilt, "--json")
     assert done.exit_code == DONE, done.output
@@ -273,6 +274,10 @@ def test_the_page_of_a_model_says_why_in_the_words_of_the_explanation(place, tmp
         assert len(region["matches"]) == len(finding["matches"])
         for words, match in zip(region["matches"], finding["matches"], strict=True):
             assert match["nearest"][0]["capture"] in words
+    for region in shown["regions"][:3]:
+        pairs = zip(region["beside"], region["matches"], strict=True)
+        assert all(pair["capture"] in words for pair, words in pairs)
+    assert all(region["beside"] == [] for region in shown["regions"][3:])
 
 
 def test_the_explain_command_tells_words_or_json_and_what_was_refused(place, tmp_path):

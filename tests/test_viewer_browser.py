@@ -273,13 +273,22 @@ def test_a_region_leads_to_its_place(page):
 
 def test_a_region_says_why(page):
     assert page.text("#why-title") == "Why region 1"
-    items = page.run("return [...document.querySelectorAll('#why li')].map(one => one.textContent)")
+    items = page.run("return [...document.querySelectorAll('#why li')]"
+                     ".map(one => one.firstChild.textContent)")  # fmt: skip
     assert items == [
         "1 K warmer than good parts there (infrared)",
         "attenuation 2 more (xray)",
         "infrared: 9 times the usual distance; that is part/1 at x 4, y 2",
         "with the 4 patches of infrared replaced the score falls from 3 to 1: good",
     ]
+    scale = page.text(".beside p")
+    assert scale.startswith("temperature less its part's median −0.0")
+    assert scale.endswith(" K")
+    shown = page.run("return [...document.querySelectorAll('.patch img')]"
+                     ".map(one => [one.alt, one.complete, one.naturalWidth])")  # fmt: skip
+    assert shown == [["this part", True, 48], ["part/1", True, 48]]
+    frame, whole = (page.find(f".patch {tag}").size for tag in ("i", "img"))
+    assert frame["width"] == pytest.approx(whole["width"] * 4 / 48, abs=2)
     assert page.text("#why .numbers").split() == "infrared 77 % points 23 % rgb −2 %".split()
     assert page.text("#guarantee") == "Promised: of good parts at most 5 %."
     page.press("n")

@@ -16,6 +16,10 @@ def command(
         typer.Argument(help="Folders in the grammar of the model's card, or any frame of a part."),
     ],
     out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("captures.html"),
+    good: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the captures learnt from: shows the nearest good patches."),
+    ] = None,
     most: Annotated[int, typer.Option(min=1, help="Captures to show at most.")] = 100,
 ) -> None:
     """Judge captures and write one HTML file in which to look at them."""
@@ -24,7 +28,7 @@ def command(
     from mmdefect.showing import show
 
     with progress_shown():
-        shown, refused, left_out = show(model, paths, most)
+        shown, refused, left_out = show(model, paths, most, good)
     notes = [f"{left_out} further captures are left out; --most shows more"] if left_out else []
     tell(notes, [refusal._asdict() for refusal in refused])
     if not shown.captures:

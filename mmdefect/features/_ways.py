@@ -125,7 +125,7 @@ def way(name: str, stages: Stages, key: str, shown: Tensor) -> Way:
     callable
     """
     if name == "channels_last":
-        stages.to(memory_format=torch.channels_last)
+        _lay(stages, torch.channels_last)
         return lambda given: stages(given.contiguous(memory_format=torch.channels_last))
     if name == "compile":
         compiled: Way = torch.compile(stages)
@@ -151,8 +151,14 @@ def _measured(stages: Stages, key: str, shown: Tensor) -> str:
         if fits and taken < least:
             best, least = name, taken
     if best != "channels_last":
-        stages.to(memory_format=torch.contiguous_format)
+        _lay(stages, torch.contiguous_format)
     return _remember(key, best)
+
+
+def _lay(stages: Stages, order: torch.memory_format) -> None:
+    """Lay the weights out; weights that were laid out in inference mode would give no gradients."""
+    with torch.inference_mode(False):
+        stages.to(memory_format=order)
 
 
 def agree(plain: Sequence[Tensor], others: Sequence[Tensor]) -> bool:

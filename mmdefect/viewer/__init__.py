@@ -4,15 +4,26 @@ Whoever scraps a part must be able to look: at what each sensor saw, in its own 
 held against the part there, and at what a different threshold would have said.
 """
 
+from mmdefect.viewer.beside import GoodParts
 from mmdefect.viewer.capture import MOST_BYTES, Packed, pack_capture
 from mmdefect.viewer.page import Link, page_of
-from mmdefect.viewer.view import View, good_scores, made_with, packed_scene, view, write_pieces
+from mmdefect.viewer.view import (
+    View,
+    good_parts,
+    good_scores,
+    made_with,
+    packed_scene,
+    view,
+    write_pieces,
+)
 
 __all__ = [
     "MOST_BYTES",
+    "GoodParts",
     "Link",
     "Packed",
     "View",
+    "good_parts",
     "good_scores",
     "made_with",
     "pack_capture",

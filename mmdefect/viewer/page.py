@@ -17,7 +17,7 @@ from mmdefect import __version__
 from mmdefect.report.colors import COLOR_MAPS
 from mmdefect.viewer.capture import Packed
 
-_SCRIPTS = ("decode.js", "panes.js", "cloud.js", "verdict.js", "page.js", "told.js")
+_SCRIPTS = ("decode.js", "panes.js", "cloud.js", "verdict.js", "page.js", "beside.js", "told.js")
 _MARK = "@@{}@@"
 
 

@@ -142,7 +142,12 @@ const showWhy = (index) => {
   for (const [key, heading] of Object.entries(WHY)) {
     if (!(region[key] || []).length) continue;
     const list = element("ul");
-    list.append(...region[key].map((words) => element("li", words)));
+    list.append(...region[key].map((words, n) => {
+      const told = element("li", words);
+      const pair = key === "matches" && (region.beside || [])[n];
+      if (pair) told.append(besideOf(pair));
+      return told;
+    }));
     parts.push(element("h3", heading), list);
   }
   by("why-words").replaceChildren(...parts);

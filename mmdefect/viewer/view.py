@@ -9,8 +9,10 @@ import numpy as np
 import xarray as xr
 
 from mmdefect.errors import MmdefectError
+from mmdefect.explain import Finding
 from mmdefect.inspection import Inspection
 from mmdefect.records import record_of
+from mmdefect.viewer.beside import GoodParts, Reader, beside
 from mmdefect.viewer.capture import MOST_BYTES, Packed, pack_capture
 from mmdefect.viewer.page import page_of
 from mmdefect.whole import write_whole
@@ -18,6 +20,8 @@ from mmdefect.whole import write_whole
 Row = dict[str, Any]
 
 _HEIGHT = 900
+_PICTURED = 3
+"""Regions whose nearest good patches are shown; the most surprising ones."""
 _MOST_INLINE = 12_000_000
 
 
@@ -125,6 +129,7 @@ def view(
     scenes: xr.Dataset | Iterable[xr.Dataset],
     *,
     most_bytes: int = MOST_BYTES,
+    good: Reader | None = None,
 ) -> View:
     """Judge scenes, and show why.
 
@@ -136,6 +141,8 @@ def view(
         One scene or several.
     most_bytes : int
         Of one capture.
+    good : Dataset, optional
+        The data set that was learnt from: its patches are then shown beside those of the part.
 
     Returns
     -------
@@ -150,12 +157,17 @@ def view(
         When a scene has not the sensors or the size that were learnt.
     """
     several = [scenes] if isinstance(scenes, xr.Dataset) else scenes
-    packed = [packed_scene(inspection, scene, most_bytes) for scene in several]
+    parts = good_parts(inspection, good)
+    packed = [packed_scene(inspection, scene, most_bytes, good=parts) for scene in several]
     return View(packed, _title(inspection), made_with(inspection))
 
 
 def packed_scene(
-    inspection: Inspection, scene: xr.Dataset, most_bytes: int = MOST_BYTES, known: bool = True
+    inspection: Inspection,
+    scene: xr.Dataset,
+    most_bytes: int = MOST_BYTES,
+    known: bool = True,
+    good: GoodParts | None = None,
 ) -> Packed:
     """Judge one scene and pack it.
 
@@ -166,6 +178,8 @@ def packed_scene(
     most_bytes : int
     known : bool
         Whether the scene's label is the truth, to be shown beside the verdict.
+    good : GoodParts, optional
+        Whose patches are shown beside those of the first regions.
 
     Returns
     -------
@@ -179,13 +193,28 @@ def packed_scene(
         "capture": scene.attrs.get("capture", "capture"),
         **{key: told.get(key) for key in ("category", "kind", "label")},
         **record_of(prediction),
-        "regions": [finding.why for finding in explanation.findings],
+        "regions": [
+            {**finding.why, "beside": _beside(scene, finding, good if number < _PICTURED else None)}
+            for number, finding in enumerate(explanation.findings)
+        ],
         "guarantee": explanation.guarantee,
     }
     shared = prediction.assign(
         attribution=explanation.attribution, attribution_map=explanation.attribution_map
     )
     return pack_capture(scene, shared, record, good_scores(inspection, prediction), most_bytes)
+
+
+def good_parts(inspection: Inspection, reader: Reader | None) -> GoodParts | None:
+    """Give the good parts that a model learnt from, where a folder of them is known."""
+    if reader is None or inspection.origin_ is None:
+        return None
+    return GoodParts(reader, inspection.origin_)
+
+
+def _beside(scene: xr.Dataset, finding: Finding, good: GoodParts | None) -> list[Row | None]:
+    """Show the patches of a region beside their nearest good ones, one of each match."""
+    return [beside(scene, match, good) for match in finding.matches] if good else []
 
 
 def good_scores(inspection: Inspection, prediction: xr.Dataset) -> list[float]:
