@@ -48,9 +48,16 @@ def test_a_scene_comes_back_identical(scene, tmp_path):
 
 @pytest.mark.parametrize(
     "told",
-    [{"place": 10**9}, {"place": -4}, {"shape": [10**6, 10**6]}, {"type": "|O"}, {"dims": list("abcde")},
-     {"attrs": 5}, {"type": "|V8"}],
-)  # fmt: skip
+    [
+        {"place": 10**9},
+        {"place": -4},
+        {"shape": [10**6, 10**6]},
+        {"type": "|O"},
+        {"type": "|V8"},
+        {"dims": list("abcde")},
+        {"attrs": 5},
+    ],
+)
 def test_what_contradicts_itself_is_no_scene(scene, tmp_path, told):
     pack_scene(scene, tmp_path / "a.h5")
     changed(tmp_path / "a.h5", **told)
