@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fusion_parts import parts_of
 from fusion_scores import Scored, Spill, kept_late
 from fusion_tables import Product, Seed, tables
 
@@ -64,16 +65,21 @@ def tested(dataset: Dataset, product: str, good: int, defective: int) -> list[Ca
     return [capture for _, capture in sorted(chosen, key=lambda one: one[0])]
 
 
+def sides(dataset: Dataset, asked: argparse.Namespace, seed: int) -> Any:
+    """Divide one third of the good parts into those that fit and those that calibrate."""
+    train = [c for c in dataset.captures(asked.product) if c.split == "train"]
+    return divide(train[seed :: asked.seeds], [], FALSE_ALARM, seed)
+
+
 def fitted(
     dataset: Dataset, asked: argparse.Namespace, seed: int, specs: dict[str, str]
 ) -> Inspection:
     """Fit and calibrate on one third of the good parts."""
-    train = [c for c in dataset.captures(asked.product) if c.split == "train"]
-    fit, calibrate = divide(train[seed :: asked.seeds], [], FALSE_ALARM, seed)
     options = {"places": asked.places, "heavy_tails": asked.heavy_tails}
     fusion = kept_late(asked.work / asked.product / f"seed{seed}", specs, seed, **options)
     scenes = [
-        [dataset.scene(c) for c in track(side, len(side), "reading")] for side in (fit, calibrate)
+        [dataset.scene(c) for c in track(side, len(side), "reading")]
+        for side in sides(dataset, asked, seed)
     ]
     return Inspection(fusion, FALSE_ALARM).fit(*scenes)
 
@@ -118,13 +124,20 @@ def main() -> None:
     cache = SceneCache(asked.work / "scenes", 16 << 30)
     dataset = Dataset(asked.card or asked.folder / "card.toml", asked.folder, cache=cache)
     specs = features(dataset, asked.product, asked.weights)
+    test = tested(dataset, asked.product, asked.good, asked.defective)
+    folder, wanted = asked.work / asked.product, range(asked.first or asked.seeds)
     with progress_shown():
-        wanted = range(asked.first or asked.seeds)
-        inspections = [fitted(dataset, asked, seed, specs) for seed in wanted]
-        if asked.only_fit:
-            return
-        test = tested(dataset, asked.product, asked.good, asked.defective)
-        seeds, truth = scored(dataset, test, inspections, asked.work / asked.product)
+        if asked.only_parts and not asked.places and not asked.only_fit:
+            seeds, truth = [], np.zeros((0, 0, 0), dtype=bool)
+            for seed in wanted:
+                late = kept_late(folder / f"seed{seed}", specs, seed, heavy_tails=asked.heavy_tails)
+                fit, _ = sides(dataset, asked, seed)
+                seeds.append(parts_of(dataset, fit, test, late, list(specs)))
+        else:
+            inspections = [fitted(dataset, asked, seed, specs) for seed in wanted]
+            if asked.only_fit:
+                return
+            seeds, truth = scored(dataset, test, inspections, folder)
     _keep_evidence(asked.work / asked.product / "evidence.npz", seeds, test)
     told = json.loads((asked.folder / "truth.json").read_text())["captures"]
     groups: dict[str, Any] = {c.kind: told[c.id]["group"] for c in test}

@@ -57,8 +57,7 @@ class Kept:
 
     def predict(self, scene: xr.Dataset, without: int | None = None) -> xr.Dataset:
         """Predict, or say what was said before."""
-        name = f"{scene.attrs['capture']} without {without}"
-        path = self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.npz"
+        path = self.path(scene.attrs["capture"], without)
         if not path.exists():
             said = self.made.predict(scene, without=without)
             score_map = np.clip(said["sensor_map"].values, -MOST, MOST).astype(np.float16)
@@ -69,6 +68,11 @@ class Kept:
             return new_prediction(
                 scene, [self.sensor], held["map"].astype(np.float32), held["score"]
             )
+
+    def path(self, capture: str, without: int | None) -> Path:
+        """Name the file of what is said of a capture."""
+        name = f"{capture} without {without}"
+        return self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.npz"
 
     def state(self) -> Any:
         """Give the detector's state."""

@@ -43,7 +43,7 @@ class Seed(NamedTuple):
     evidence: np.ndarray
     fusion: Any
     calibration: Calibration
-    spill: Spill
+    spill: Spill | None
 
 
 class Product(NamedTuple):

@@ -5,6 +5,7 @@ fold's are held against positions that the other folds taught.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from mmdefect.errors import SceneError
 from mmdefect.progress import track
 from mmdefect.scene import apart_of
 
+from ._beside import answers_of
 from ._positions import Plane, Positions, coarse
 from ._rules import correlation_of
 from ._scales import Scale
@@ -175,13 +177,21 @@ def held_out(
         if index % step:
             continue
         fold = index % folds
-        for name, detector in detectors.items():
-            held[name].add(detector.predict(scene, without=fold), apart_of(scene, name), fold)
+        told = answers_of(detectors, partial(_stranger, detectors, scene, fold))
+        for name, own in told.items():
+            held[name].add(own, apart_of(scene, name), fold)
     for name in [name for name, parts in held.items() if parts.knows_nothing]:
         held[name] = HeldOut(len(scenes), np.random.default_rng(seed), seed)
         for scene in scenes:
             held[name].add(detectors[name].predict(scene), apart_of(scene, name), 0)
     return held
+
+
+def _stranger(
+    detectors: Mapping[str, Detector], scene: xr.Dataset, fold: int, name: str
+) -> xr.Dataset:
+    """Score a part as if its fold had never been seen."""
+    return detectors[name].predict(scene, without=fold)
 
 
 class Scales(NamedTuple):

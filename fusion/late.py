@@ -22,6 +22,7 @@ from mmdefect.prediction import new_prediction
 from mmdefect.registry import load
 from mmdefect.scene import apart_of
 
+from ._beside import answers_of
 from ._held_out import held_out, scales_of
 from ._kept import detectors_of, packed, packed_positions, positions_of
 from ._reader import chosen
@@ -330,12 +331,14 @@ class Late:
         """Let every detector score the scene, each timed, and hold it against its places."""
         self._check_fitted()
         check_sensors(scene, self.sensors)
-        said: list[tuple[np.ndarray, float, float]] = []
-        for name, detector in self.detectors_.items():
+
+        def told(name: str) -> tuple[np.ndarray, float, float]:
             started = time.perf_counter()
-            own = detector.predict(scene, without=without)
+            own = self.detectors_[name].predict(scene, without=without)
             pixels, score = self.positions_[name].rescored(own, apart_of(scene, name))
-            said.append((pixels, score, time.perf_counter() - started))
+            return pixels, score, time.perf_counter() - started
+
+        said = answers_of(self.detectors_, told).values()
         maps, scores, seconds = (np.array(column) for column in zip(*said, strict=True))
         prediction = new_prediction(scene, list(self.detectors_), maps, scores)
         prediction["seconds"] = ("sensor", seconds)

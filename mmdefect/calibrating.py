@@ -42,11 +42,10 @@ def calibrated(
     """
     evidence, scores, levels, pixels, strange, signs = [], [], [], [], [], []
     for scene in track(scenes, len(scenes), "calibrating on good parts"):
-        prediction = fusion.predict(scene)
+        prediction, cells = familiar.scored(fusion, scene)
         evidence.append(prediction["evidence"].values)
         scores.append(prediction["sensor_score"].values)
         pixels.append(usual_pixel(prediction))
-        cells = familiar.cells(scene)
         signs.append(signs_of(scene, familiar, calibration.sensors, cells))
         strange.append(max(familiar.of(scene, cells).values(), default=np.nan))
         levels.append(peaks.measure(prediction, zones.places(scene), calibration.combine))

@@ -53,7 +53,11 @@ class SensorAdapter(Protocol):
 
 
 class FeatureExtractor(Protocol):
-    """Turns a measurement into patch features."""
+    """Turns a measurement into patch features.
+
+    One whose steps are too short to be shared out over threads says so by a class attribute
+    ``in_short_steps = True``: sensors that have such extractors are then looked at side by side.
+    """
 
     @property
     def name(self) -> str:

@@ -21,8 +21,9 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch.nn.functional import adaptive_avg_pool2d
 
+from mmdefect.contracts import Fusion
 from mmdefect.errors import SceneError
-from mmdefect.features._contrast import contrast_of
+from mmdefect.features._contrast import contrast_of, contrasts_kept
 from mmdefect.referral import Referral
 from mmdefect.scene import present_in, sensors_of
 from mmdefect.usual import Usual
@@ -182,6 +183,11 @@ class Familiar:
         strangeness = np.array(arrays.get("strangeness", np.empty(0)))
         usual = Usual.from_state(arrays)
         return cls(frames, pairs["mean"], pairs["spread"], strangeness, usual)
+
+    def scored(self, fusion: Fusion, scene: xr.Dataset) -> tuple[xr.Dataset, dict[str, Cells]]:
+        """Give a fusion's prediction and the scene's ``cells``; both look at the same contrasts."""
+        with contrasts_kept():
+            return fusion.predict(scene), self.cells(scene)
 
     def cells(self, scene: xr.Dataset) -> dict[str, Cells]:
         """Show every learnt sensor's frame from afar, as ``coarse`` does."""

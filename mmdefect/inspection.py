@@ -148,7 +148,7 @@ class Inspection:
             When the scene has not the sensors or the size that were learnt.
         """
         self._check(scene)
-        said, cells = self.fusion.predict(scene), self.familiar_.cells(scene)
+        said, cells = self.familiar_.scored(self.fusion, scene)
         if reliability is not None:
             said = with_signs(said, scene, self.familiar_, cells)
         judged = (reliability or self._judge).judged(said, self.zones.places(scene))

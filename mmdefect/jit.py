@@ -5,22 +5,32 @@
   cache; where neither can be written it is compiled anew in every process.
 * The loops release Python's lock, and plain threads share out bands of rows: numba's own threads
   must not be called from two threads at once, and do not survive a fork.
+* Threads are started once and wait: starting one costs as much as filtering a small picture. What
+  is shared out is the largest piece there is, since two libraries that both share out small ones
+  are slower on two cores than on one.
 * ``FAST`` leaves NaN and infinity alone (NaN is how a measurement is missing) and lets the
   compiler fuse products.
 """
 
 import os
-from collections.abc import Callable
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import cache, partial
 from typing import Any, TypeVar, cast
 
 import numba
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
+Result = TypeVar("Result")
 
 FAST = {"contract", "nsz"}
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FAST}
 _MOST_THREADS = 8
+_here = threading.local()
 
 
 def compiled(loop: Loop) -> Loop:
@@ -97,8 +107,10 @@ def threads() -> int:
     return min(cores or 1, _MOST_THREADS)
 
 
-def in_bands(loop: Callable[..., None], rows: int, *arguments: Any, bands: int = 0) -> None:
-    """Run a loop over bands of rows, one thread a band.
+def in_bands(
+    loop: Callable[..., None], rows: int, *arguments: Any, bands: int = 0, least: int = 1
+) -> None:
+    """Run a loop over bands of rows, one thread a band; within a task all rows are one band.
 
     Parameters
     ----------
@@ -108,17 +120,88 @@ def in_bands(loop: Callable[..., None], rows: int, *arguments: Any, bands: int =
     *arguments
         Passed on.
     bands : int, optional
-        As many as there are threads when left out.
+        Exactly so many; as many as there are threads when left out.
+    least : int
+        Rows that are worth waking a thread for, where ``bands`` is left out.
     """
-    bands = bands or threads()
+    bands = bands or max(1, min(_free(), rows // max(least, 1)))
     edges = [rows * band // bands for band in range(bands + 1)]
-    if bands == 1:
-        loop(0, 0, rows, *arguments)
-        return
-    with ThreadPoolExecutor(bands) as pool:
-        running = [
-            pool.submit(loop, band, edges[band], edges[band + 1], *arguments)
-            for band in range(bands)
-        ]
-        for one in running:
-            one.result()
+    _shared(
+        [partial(loop, band, edges[band], edges[band + 1], *arguments) for band in range(bands)]
+    )
+
+
+def side_by_side(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
+    """Run tasks on as many threads as share a loop, torch with one thread in each.
+
+    Parameters
+    ----------
+    tasks : sequence of callable ()
+        Independent of each other; worth it where they release Python's lock.
+
+    Returns
+    -------
+    list
+        What they gave, in their order. The first error is raised once all threads are at rest.
+    """
+    if len(tasks) < 2:
+        return [task() for task in tasks]
+    return _shared([partial(copy_context().run, _alone, task) for task in tasks])
+
+
+def _free() -> int:
+    """Tell how many threads may share what is begun here."""
+    return 1 if getattr(_here, "busy", False) else threads()
+
+
+def _shared(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
+    """Run tasks: the caller takes some of them itself, waiting threads the others."""
+    hands = min(len(tasks), _free())
+    if hands <= 1:
+        return [task() for task in tasks]
+    left = deque(enumerate(tasks))
+    given: dict[int, Result] = {}
+    others = [_pool(os.getpid()).submit(_work_off, left, given) for _ in range(hands - 1)]
+    try:
+        _work_off(left, given)
+    finally:
+        errors = [one.exception() for one in others]
+    for error in filter(None, errors):
+        raise error
+    return [given[place] for place in range(len(tasks))]
+
+
+def _work_off(left: "deque[tuple[int, Callable[[], Result]]]", given: dict[int, Result]) -> None:
+    """Take tasks until none is left, or until one fails."""
+    _here.busy = True
+    try:
+        while left:
+            try:
+                place, task = left.popleft()
+            except IndexError:  # another thread was faster
+                return
+            given[place] = task()
+    except BaseException:
+        left.clear()
+        raise
+    finally:
+        _here.busy = False
+
+
+def _alone(task: Callable[[], Result]) -> Result:
+    """Run a task in which torch shares nothing out."""
+    torch = sys.modules.get("torch")
+    own = torch.get_num_threads() if torch and getattr(_here, "busy", False) else 1
+    if torch is None or own == 1:
+        return task()
+    torch.set_num_threads(1)
+    try:
+        return task()
+    finally:
+        torch.set_num_threads(own)
+
+
+@cache
+def _pool(process: int) -> ThreadPoolExecutor:
+    """Keep threads that wait for tasks; a forked process has none of its parent's."""
+    return ThreadPoolExecutor(_MOST_THREADS - 1, "mmdefect")

@@ -107,9 +107,10 @@ def measured(frame: xr.DataArray) -> xr.DataArray:
     -------
     DataArray (y, x), bool
     """
-    leading = [dim for dim in frame.dims if dim not in ("y", "x")]
-    finite = frame.notnull() & (abs(frame) != np.inf)
-    return finite.all(leading) if leading else finite
+    leading = tuple(axis for axis, dim in enumerate(frame.dims) if dim not in ("y", "x"))
+    dims = [dim for dim in frame.dims if dim in ("y", "x")]
+    kept = {name: frame.coords[name] for name in dims if name in frame.coords}
+    return xr.DataArray(np.isfinite(frame.values).all(leading), dims=dims, coords=kept)
 
 
 def new_scene(

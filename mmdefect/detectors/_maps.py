@@ -48,7 +48,7 @@ def to_pixels(grid: np.ndarray, valid: np.ndarray, blur: float) -> np.ndarray:
     inside = valid & (share > 0)
     sigma = (blur * height / grid.shape[0], blur * width / grid.shape[1])
     weight = _blurred(inside.astype(np.float32), sigma) if not inside.all() else np.float32(1)
-    smooth = _blurred(np.where(inside, score, 0.0), sigma)
+    smooth = _blurred(np.where(inside, score, np.float32(0)), sigma)
     return np.where(inside, smooth / np.maximum(weight, 1e-6), np.nan).astype(np.float32)
 
 
@@ -58,16 +58,15 @@ def _blurred(pixels: np.ndarray, sigma: tuple[float, float]) -> np.ndarray:
         wide: np.ndarray = gaussian_filter(pixels, sigma, mode="nearest")
         return wide
     down, across = (_blur(*of) for of in zip(pixels.shape, sigma, strict=True))
-    small: np.ndarray = down @ pixels @ across.T
+    small: np.ndarray = (down @ torch.from_numpy(pixels) @ across.T).numpy()
     return small
 
 
 @lru_cache(maxsize=16)
-def _blur(side: int, sigma: float) -> np.ndarray:
+def _blur(side: int, sigma: float) -> torch.Tensor:
     """Give the matrix that smooths a column: what the filter makes of each single pixel."""
     eye = np.eye(side, dtype=np.float32)
-    matrix: np.ndarray = gaussian_filter1d(eye, sigma, axis=0, mode="nearest") if sigma else eye
-    return matrix
+    return torch.from_numpy(gaussian_filter1d(eye, sigma, axis=0, mode="nearest") if sigma else eye)
 
 
 def worst_mean(pixels: np.ndarray, share: float) -> float:

@@ -7,6 +7,11 @@
   defect.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
@@ -14,8 +19,22 @@ from torch import Tensor
 from mmdefect.features._patches import planes_of
 from mmdefect.geometry.reference import height_above_plane, height_above_reference
 
+Contrast = tuple[Tensor, Tensor]
 
-def contrast_of(frame: xr.DataArray) -> tuple[Tensor, Tensor]:
+_kept: ContextVar[dict[int, tuple[np.ndarray, Contrast]] | None] = ContextVar("_kept", default=None)
+
+
+@contextmanager
+def contrasts_kept() -> Iterator[None]:
+    """Work out the contrast of each frame once inside, where no frame may be changed in place."""
+    token = _kept.set({})
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
+def contrast_of(frame: xr.DataArray) -> Contrast:
     """Give the planes to describe, and where they were measured.
 
     Parameters
@@ -30,6 +49,17 @@ def contrast_of(frame: xr.DataArray) -> tuple[Tensor, Tensor]:
         the frame's unit, X-ray as −log of transmission where the unit allows it.
     Tensor (y, x), bool
     """
+    kept = _kept.get()
+    if kept is None:
+        return _contrast(frame)
+    values = frame.values
+    if id(values) not in kept:
+        kept[id(values)] = values, _contrast(frame)
+    return kept[id(values)][1]
+
+
+def _contrast(frame: xr.DataArray) -> Contrast:
+    """Work out what `contrast_of` gives."""
     planes, measured = planes_of(frame)
     modality = frame.attrs["modality"]
     if not bool(measured.any()):

@@ -16,6 +16,8 @@ from mmdefect.jit import in_bands, reordered
 
 Planes = NDArray[np.float32]
 
+_PRODUCTS = 4_000_000  # that are worth waking a thread for: about half a millisecond
+
 
 def separable(planes: Planes, down: Planes, across: Planes) -> Planes:
     """Filter every plane by the product of a column and a row; the border is repeated.
@@ -34,9 +36,10 @@ def separable(planes: Planes, down: Planes, across: Planes) -> Planes:
     count, height, width = planes.shape
     flat = np.ascontiguousarray(planes).reshape(-1, width)
     rows = np.empty_like(flat)
-    in_bands(_across, len(flat), flat, np.ascontiguousarray(across), rows)
+    least = _PRODUCTS // (width * len(across))
+    in_bands(_across, len(flat), flat, np.ascontiguousarray(across), rows, least=least)
     filtered = np.empty_like(flat)
-    in_bands(_down, len(flat), rows, np.ascontiguousarray(down), height, filtered)
+    in_bands(_down, len(flat), rows, np.ascontiguousarray(down), height, filtered, least=least)
     return filtered.reshape(count, height, width)
 
 

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate
+from torch.nn.functional import avg_pool2d, interpolate
+
+from mmdefect.features._cells import cells_of
 
 LEAST_MEASURED = 0.5
 
@@ -102,8 +104,8 @@ def as_patches(grid: Tensor, measured: Tensor, groups: Sequence[str] = ()) -> xr
     """
     height, width = measured.shape
     rows, columns = grid.shape[-2:]
-    share = adaptive_avg_pool2d(measured[None].float(), (rows, columns))[0]
-    values = torch.where(share >= LEAST_MEASURED, grid, torch.nan).numpy()
+    share = cells_of(measured.numpy()[None].astype(np.float32), (rows, columns))[0]
+    values = np.where(share >= LEAST_MEASURED, grid.numpy(), np.float32(np.nan))
     labels: dict[str, object] = {
         "y": (np.arange(rows) + 0.5) * height / rows - 0.5,
         "x": (np.arange(columns) + 0.5) * width / columns - 0.5,

@@ -24,10 +24,11 @@ from functools import cache
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
+from numpy.typing import NDArray
 
+from mmdefect.features._cells import cells_of
 from mmdefect.features._contrast import contrast_of
+from mmdefect.features._edges import energies
 from mmdefect.features._filters import separable
 from mmdefect.features._patches import as_patches
 
@@ -35,7 +36,12 @@ __all__ = ["Builtin"]
 
 _SCALES = (1.0, 2.0, 4.0)
 _LEVELS = (2.0, 4.0)
-_OPPONENT = ((1 / 3, 1 / 3, 1 / 3), (0.7071, -0.7071, 0.0), (0.4082, 0.4082, -0.8165))
+_OPPONENT = np.array(
+    [(1 / 3, 1 / 3, 1 / 3), (0.7071, -0.7071, 0.0), (0.4082, 0.4082, -0.8165)], dtype=np.float32
+)
+
+Planes = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 
 class Builtin:
@@ -46,6 +52,8 @@ class Builtin:
     stride : int
         Pixels between patches, or a little less where it does not divide the picture.
     """
+
+    in_short_steps = True
 
     def __init__(self, stride: int = 4) -> None:
         self.stride = stride
@@ -71,92 +79,125 @@ class Builtin:
         DataArray (feature, y, x), float32
             NaN in every feature of a patch that is mostly blind.
         """
-        planes, measured = contrast_of(frame)
-        weight = measured[None].float()
-        planes = _bridged(planes, weight)
+        contrast, there = contrast_of(frame)
+        measured = there.numpy()
+        height, width = measured.shape
+        cells = _Cells(measured, (-(-height // self.stride), -(-width // self.stride)))
+        planes = cells.bridged(contrast.numpy())
         if frame.attrs["modality"] == "rgb":
-            planes = torch.einsum("ij,jyx->iyx", torch.tensor(_OPPONENT), planes)
-        described = [*_levels(planes, weight), *_structure(planes[:1], weight)]
+            planes = np.einsum("ij,jyx->iyx", _OPPONENT, planes)
+        described = [*_levels(planes, cells), *_structure(planes[0], cells)]
         groups = _groups(len(planes))
         if frame.attrs["modality"] in ("points", "depth"):
-            described.append(_blurred(weight, _LEVELS[-1]))
+            described.append(cells.seen())
             groups.append("measured")
-        height, width = (-(-side // self.stride) for side in measured.shape)
-        grid = adaptive_avg_pool2d(torch.cat(described), (height, width))
-        return as_patches(grid, measured, groups)
+        return as_patches(torch.from_numpy(np.concatenate(described)), there, groups)
 
 
 def _groups(channels: int) -> list[str]:
     """Name what `_levels` and `_structure` describe, feature by feature."""
     level = ["level", *["other channels"] * (channels - 1)]
     spread = ["spread"] * channels
-    structure = ["edges"] * 4 + ["bright blobs", "dark blobs"]
+    structure = ["edges"] * 4 + ["dark blobs", "bright blobs"]
     return [*level * len(_LEVELS), *spread, *structure * len(_SCALES)]
 
 
-def _bridged(planes: Tensor, weight: Tensor) -> Tensor:
-    """Fill holes from their surroundings, the far inside of large ones with the mean."""
-    known = torch.nan_to_num(planes)
-    if bool(weight.all()):
-        return known
-    total = weight.sum().clamp_min(1.0)
-    mean = ((known * weight).sum((1, 2)) / total)[:, None, None]
-    near = _blurred(weight, _LEVELS[-1])
-    around = torch.where(near > 1e-3, _blurred(known * weight, _LEVELS[-1]) / near, mean)
-    return torch.where(weight > 0, known, around)
+class _Cells:
+    """The patches of a frame: what means over them see of smoothed planes, holes left out.
+
+    Parameters
+    ----------
+    measured : bool array (y, x)
+    shape : (int, int)
+        Rows and columns of patches.
+    """
+
+    def __init__(self, measured: Mask, shape: tuple[int, int]) -> None:
+        self.shape = shape
+        self.whole = bool(measured.all())
+        self.weight = measured.astype(np.float32)
+        self.shares: dict[float, Planes] = {}
+
+    def bridged(self, planes: Planes) -> Planes:
+        """Fill holes from their surroundings, the far inside of large ones with the mean."""
+        if self.whole:
+            return planes
+        known = np.where(self.weight > 0, planes, np.float32(0))
+        mean = known.sum((1, 2)) / max(float(self.weight.sum()), 1.0)
+        near = _blurred(self.weight[None], _LEVELS[-1])
+        level = _blurred(known, _LEVELS[-1]) / np.maximum(near, np.float32(1e-3))
+        around = np.where(near > 1e-3, level, mean[:, None, None])
+        return np.where(self.weight > 0, known, around)
+
+    def weighed(self, planes: Planes) -> Planes:
+        """Set planes to zero in holes."""
+        return planes if self.whole else planes * self.weight
+
+    def smoothed(self, planes: Planes, scale: float) -> Planes:
+        """Smooth planes that are zero in holes, by what was measured."""
+        smooth = _blurred(planes, scale)
+        return smooth if self.whole else smooth / self._share(scale)
+
+    def means(self, planes: Planes) -> Planes:
+        """Average planes over patches."""
+        return cells_of(planes, self.shape)
+
+    def smoothed_means(self, planes: Planes, scale: float) -> Planes:
+        """Average smoothed planes over patches."""
+        if self.whole:
+            return cells_of(planes, self.shape, tuple(_gaussian(scale, 0).tolist()))
+        return self.means(self.smoothed(planes, scale))
+
+    def seen(self) -> Planes:
+        """Give the share of measured pixels."""
+        return cells_of(self.weight[None], self.shape, tuple(_gaussian(_LEVELS[-1], 0).tolist()))
+
+    def _share(self, scale: float) -> Planes:
+        """Give the share of a Gaussian that lies on measured pixels."""
+        if scale not in self.shares:
+            share = _blurred(self.weight[None], scale)
+            self.shares[scale] = np.maximum(share, np.float32(1e-3))
+        return self.shares[scale]
 
 
-def _levels(planes: Tensor, weight: Tensor) -> list[Tensor]:
+def _levels(planes: Planes, cells: _Cells) -> list[Planes]:
     """Give the level at each scale and the spread at the coarsest."""
-    norms = [_norm(weight, scale) for scale in _LEVELS]
-    levels = [
-        _blurred(planes * weight, scale) / norm for scale, norm in zip(_LEVELS, norms, strict=True)
-    ]
-    square = _blurred(planes**2 * weight, _LEVELS[-1]) / norms[-1]
-    return [*levels, (square - levels[-1] ** 2).clamp_min(0).sqrt()]
+    fine, coarse = _LEVELS
+    known = cells.weighed(planes)
+    level = cells.smoothed(known, coarse)
+    square = cells.smoothed(planes * known, coarse)
+    spread = np.sqrt(np.maximum(square - level**2, 0))
+    return [cells.smoothed_means(known, fine), cells.means(level), cells.means(spread)]
 
 
-def _structure(plane: Tensor, weight: Tensor) -> list[Tensor]:
+def _structure(plane: Planes, cells: _Cells) -> list[Planes]:
     """Give edge energy by direction and blob energy by sign, at each scale."""
+    weight = np.empty((0, 0), np.float32) if cells.whole else cells.weight
     described = []
     for scale in _SCALES:
-        smooth, first, second = _gaussian(scale, 0), _gaussian(scale, 1), _gaussian(scale, 2)
-        dx, dy = _separable(plane, smooth, first), _separable(plane, first, smooth)
-        edges = [dx, (dx + dy) * 0.7071, dy, (dx - dy) * 0.7071]
-        blob = _separable(plane, smooth, second) + _separable(plane, second, smooth)
-        energies = [edge.abs() * scale for edge in edges]
-        energies += [blob.clamp_min(0) * scale**2, (-blob).clamp_min(0) * scale**2]
-        window = max(2.0, 1.5 * scale)
-        described.append(_blurred(torch.cat(energies) * weight, window) / _norm(weight, window))
+        bells = np.stack([_gaussian(scale, order) for order in range(3)])
+        found = energies(plane, bells, scale, weight)
+        described.append(cells.smoothed_means(found, max(2.0, 1.5 * scale)))
     return described
 
 
-def _norm(weight: Tensor, scale: float) -> Tensor:
-    """Give the share of a Gaussian that lies on measured pixels."""
-    return weight if bool(weight.all()) else _blurred(weight, scale).clamp_min(1e-3)
-
-
-def _blurred(planes: Tensor, scale: float) -> Tensor:
+def _blurred(planes: Planes, scale: float) -> Planes:
     """Smooth by a Gaussian."""
     kernel = _gaussian(scale, 0)
-    return _separable(planes, kernel, kernel)
-
-
-def _separable(planes: Tensor, down: Tensor, across: Tensor) -> Tensor:
-    """Filter every channel by the product of a column and a row; the border is repeated."""
-    return torch.from_numpy(separable(planes.numpy(), down.numpy(), across.numpy()))
+    return separable(planes, kernel, kernel)
 
 
 @cache
-def _gaussian(scale: float, order: int) -> Tensor:
+def _gaussian(scale: float, order: int) -> Planes:
     """Sample a Gaussian or its first or second derivative."""
     reach = int(np.ceil(3 * scale))
-    x = torch.arange(-reach, reach + 1, dtype=torch.float32)
-    bell = torch.exp(-0.5 * (x / scale) ** 2)
+    x = np.arange(-reach, reach + 1, dtype=np.float64)
+    bell = np.exp(-0.5 * (x / scale) ** 2)
     bell = bell / bell.sum()
-    if order == 0:
-        return bell
     if order == 1:
-        return bell * x / scale**2
-    curved = bell * (x**2 - scale**2) / scale**4
-    return curved - curved.mean()
+        bell = bell * x / scale**2
+    elif order == 2:
+        bell = bell * (x**2 - scale**2) / scale**4
+        bell = bell - bell.mean()
+    sampled: Planes = bell.astype(np.float32)
+    return sampled

@@ -15,11 +15,17 @@ from numpy.typing import NDArray
 
 from mmdefect.errors import SceneError
 from mmdefect.geometry.grid import Map, check_cloud, sensor_at
+from mmdefect.geometry.median import median_of
+from mmdefect.jit import reordered
 
 _ROUNDS = 8
 _TUKEY = 4.685
 _LEAST_SPREAD = 0.01
 _MOST_DEGREE = 4
+_BLOCK = 1024
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.float64]  # (term, point)
 
 
 def height_above_reference(points: NDArray[np.floating], degree: int = 1) -> Map:
@@ -81,13 +87,13 @@ def height_above_plane(depth: NDArray[np.floating]) -> Map:
 
 
 def residuals(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    z: NDArray[np.float64],
+    x: Floats,
+    y: Floats,
+    z: Floats,
     degree: int,
     *,
     along_z: bool = False,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Give signed distances from the polynomial that fits best.
 
     Parameters
@@ -107,17 +113,17 @@ def residuals(
     u, v, scale = _centred(x, y, degree)
     powers = [(i, j) for total in range(degree, -1, -1) for i in range(total, -1, -1)
               for j in (total - i,)]  # fmt: skip
-    design = np.column_stack([u**i * v**j for i, j in powers])
-    weights = np.ones(len(z))
+    design = np.stack([u**i * v**j for i, j in powers])
     least = max(_LEAST_SPREAD * float(z.std()), 1e-9)
+    residual, apart = np.zeros_like(z), np.empty_like(z)
+    middle, reach = 0.0, np.inf
     for _ in range(_ROUNDS):
-        weighted = design * weights[:, None]
-        solution = np.linalg.lstsq(weighted.T @ design, weighted.T @ z, rcond=None)[0]
-        residual = z - design @ solution
-        middle = np.median(residual)
-        spread = 1.4826 * np.median(np.abs(residual - middle))
-        scaled = (residual - middle) / (_TUKEY * max(spread, least))
-        weights = np.where(np.abs(scaled) < 1, (1 - scaled**2) ** 2, 0.0)
+        matrix, told = _balanced(design, z, residual, middle, reach)
+        solution = np.asarray(np.linalg.lstsq(matrix, told, rcond=None)[0], dtype=np.float64)
+        _leave(design, z, solution, residual)
+        middle = median_of(residual)
+        np.abs(np.subtract(residual, middle, out=apart), out=apart)
+        reach = _TUKEY * max(1.4826 * median_of(apart), least)
     if along_z:
         return np.asarray(residual)
     terms = list(zip(powers, solution, strict=True))
@@ -126,9 +132,46 @@ def residuals(
     return np.asarray(residual / np.sqrt(1 + (along_x**2 + along_y**2) / scale**2))
 
 
-def _centred(
-    x: NDArray[np.float64], y: NDArray[np.float64], degree: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+@reordered
+def _balanced(
+    design: Rows, z: Floats, residual: Floats, middle: float, reach: float
+) -> tuple[Rows, Floats]:
+    """Sum up the equations of least squares, weighted by Tukey's biweight of the residuals."""
+    terms, points = design.shape
+    matrix, told = np.zeros((terms, terms)), np.zeros(terms)
+    weights, weighted = np.empty(_BLOCK), np.empty(_BLOCK)
+    for start in range(0, points, _BLOCK):
+        count = min(_BLOCK, points - start)
+        for k in range(count):
+            scaled = (residual[start + k] - middle) / reach
+            weights[k] = max(1 - scaled * scaled, 0.0) ** 2
+        for i in range(terms):
+            row, total = design[i, start : start + count], 0.0
+            for k in range(count):
+                weighted[k] = weights[k] * row[k]
+                total += weighted[k] * z[start + k]
+            told[i] += total
+            for j in range(i + 1):
+                other, total = design[j, start : start + count], 0.0
+                for k in range(count):
+                    total += weighted[k] * other[k]
+                matrix[i, j] += total
+    for i in range(terms):
+        matrix[:i, i] = matrix[i, :i]
+    return matrix, told
+
+
+@reordered
+def _leave(design: Rows, z: Floats, solution: Floats, residual: Floats) -> None:
+    """Write down what a solution leaves of z."""
+    residual[:] = z
+    for i in range(len(design)):
+        row = design[i]
+        for k in range(len(z)):
+            residual[k] -= solution[i] * row[k]
+
+
+def _centred(x: Floats, y: Floats, degree: int) -> tuple[Floats, Floats, float]:
     """Move places to their mean and, for higher powers, bring them to [−1, 1]."""
     u, v = x - x.mean(), y - y.mean()
     extent = float(max(np.abs(u).max(), np.abs(v).max()))
