@@ -28,7 +28,8 @@ from mmdefect.radiography.solid import Solid
 from mmdefect.registration import Plane, Pose
 from mmdefect.simulate.body import Part
 from mmdefect.simulate.bracket.plan import THICKNESS_MM
-from mmdefect.simulate.capture import Capture, draw_hardware, render_capture
+from mmdefect.simulate.capture import Capture, draw_hardware
+from mmdefect.simulate.specimen import render_capture
 from mmdefect.simulate.station import DISTANCE_MM
 from mmdefect.simulate.tracer import World
 from mmdefect.simulate.xray.radiograph import dark_frame, flat_frame

@@ -27,9 +27,9 @@ from mmdefect.alignment.warps import MODELS, sampled
 from mmdefect.registration import BrownConrady, Camera, Rig
 from mmdefect.simulate.capture import (
     World,
-    _draw_surroundings,
-    _expose,
     draw_hardware,
+    draw_surroundings,
+    expose_all,
     render_all,
 )
 from mmdefect.simulate.products import GOOD, PRODUCTS, kind_of
@@ -74,8 +74,8 @@ def render(seed: int, each: int, size: int) -> dict[str, np.ndarray]:
             defective = kind != GOOD
             part = kind_of(made, kind).plant(flaw, plan).part if defective else made.build(plan)
             sensors = ("rgb", "infrared", "xray")
-            seen = render_all(World(part), rig, _draw_surroundings(around), sensors)
-            frames = _expose(seen, rig, draw_hardware(rig, seed), noise)
+            seen = render_all(World(part), rig, draw_surroundings(around), sensors)
+            frames = expose_all(seen, rig, draw_hardware(rig, seed), noise)
             name = f"{product}|{kind}|{number}"
             found[f"{name}|rgb"] = frames["rgb"].astype(np.float32).mean(-1) / 65535
             found[f"{name}|infrared"] = frames["infrared"]

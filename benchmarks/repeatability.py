@@ -18,8 +18,8 @@ from evidence import fitted
 from mmdefect.dataset import Dataset
 from mmdefect.inspection import Inspection
 from mmdefect.repeatability import repeatability
-from mmdefect.simulate.capture import render_capture
 from mmdefect.simulate.files import frame_paths, write_card, write_frames, write_station
+from mmdefect.simulate.specimen import render_capture
 from mmdefect.verdict import conformal_threshold
 
 RATE, SEED, SIZE, FIRST = 0.05, 77, 96, 5000

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mmdefect.report.colors import COLOR_MAPS
-from mmdefect.simulate import PRODUCTS, SENSORS, Capture, render_capture, visibility
+from mmdefect.simulate import PRODUCTS, SENSORS, Capture, Specimen, render_capture, visibility
 
 HERE = Path(__file__).resolve().parent
 PICTURES = HERE / "pictures" / "simulator"
@@ -93,8 +93,9 @@ def draw_kinds(product: str) -> None:
     sheet = Image.new("RGB", (left + 4 * (CROP + MARGIN), 24 + len(kinds) * (CROP + MARGIN)), PAPER)
     for place, sensor in enumerate(SENSORS):
         label(sheet, (left + place * (CROP + MARGIN) + 4, 2), sensor)
+    specimen = Specimen(product, index=2, size=384)
     for row, kind in enumerate(kinds):
-        capture = render_capture(product, kind, index=2, size=384)
+        capture = specimen.capture(kind)
         top = 24 + row * (CROP + MARGIN)
         label(sheet, (4, top + CROP // 2 - 16), kind.replace("_", " "))
         for place, (sensor, values) in enumerate(numbers(capture).items()):

@@ -5,12 +5,17 @@
   plug-in does not hide the others.
 * A plug-in's ``__all__`` names exactly one maker. Modules that start with an underscore are
   shared by the plug-ins of a folder and are no plug-ins.
-* Other distributions add plug-ins by an entry point of the group ``mmdefect.KIND``.
+* Other distributions add plug-ins by an entry point of the group ``mmdefect.KIND``. Finding them
+  reads a file of every distribution that is installed, so they are looked for again only when a
+  folder on Python's path has changed.
 """
 
+import os
+import sys
 from collections.abc import Callable
+from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoints, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -55,7 +60,7 @@ def names(kind: str) -> list[str]:
         for file in Path(folder).glob("*.py")
         if not file.stem.startswith("_")
     }
-    found |= {point.name for point in entry_points(group=f"mmdefect.{kind}")}
+    found |= {point.name for point in _others(kind)}
     return sorted(found)
 
 
@@ -81,7 +86,7 @@ def load(kind: str, name: str) -> Callable[..., Any]:
     """
     if name not in names(kind):
         raise UnknownNameError(f"no {kind} named {name!r}; there are: {', '.join(names(kind))}")
-    for point in entry_points(group=f"mmdefect.{kind}", name=name):
+    for point in _others(kind).select(name=name):
         maker: Callable[..., Any] = point.load()
         return maker
     module = import_module(f"mmdefect.{kind}.{name}")
@@ -115,3 +120,22 @@ def name_of(kind: str, made: object) -> str:
         f"{type(made).__name__} is no plug-in of kind {kind!r}, so that it cannot be found again; "
         f"there are: {', '.join(names(kind))}"
     )
+
+
+def _others(kind: str) -> EntryPoints:
+    """Give the plug-ins of a kind that other distributions add."""
+    return _on_path(kind, tuple((folder, _changed(folder)) for folder in sys.path))
+
+
+@lru_cache(maxsize=4 * len(KINDS))
+def _on_path(kind: str, _folders: tuple[tuple[str, int], ...]) -> EntryPoints:
+    """Find them among all that is installed."""
+    return entry_points(group=f"mmdefect.{kind}")
+
+
+def _changed(folder: str) -> int:
+    """Give the time, ns, at which a folder got or lost a file; 0 when there is none."""
+    try:
+        return os.stat(folder or ".").st_mtime_ns
+    except OSError:
+        return 0

@@ -1,4 +1,4 @@
-"""Shared by all tests: no network, no spinning threads, miniatures made once."""
+"""Shared by all tests: no network, one thread a test, miniatures made once."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Before a library reads it. Two workers of two threads each on two cores wait for one another: a
+# file of tests then takes twice the processor's time. Tests of threads ask for them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["MMDEFECT_BACKBONE"] = "eager"  # no test depends on which way is quickest here
 

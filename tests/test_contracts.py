@@ -39,6 +39,7 @@ REACHING = {"mapping": 12}
 READERS = [  # of one file a frame; the others are tested with frames of their own
     name for name in names("sensors") if ".npy" in load("sensors", name).suffixes
 ]
+COARSER = {"occlusion": {"windows": 4}}  # a prediction a window
 DESCRIBED = {"fpfh": {"points"}, "surface": {"points"}}  # the others describe every modality
 UNTRAINED = [name for name in names("features") if name not in ("timm", "deviation")]  # take files
 
@@ -236,7 +237,7 @@ def test_a_fusion_combines_what_is_there(name):
 @pytest.mark.parametrize("fusion", names("fusion"))
 def test_an_explanation_adds_up_to_what_it_promises(learnt, plates, name, fusion):
     scene, fitted = plates["defect"][0], learnt("fusion", fusion)
-    told, explainer = fitted.predict(scene), load("explain", name)()
+    told, explainer = fitted.predict(scene), load("explain", name)(**COARSER.get(name, {}))
     banks = isinstance(fitted, contracts.Divided)
     if name == "gradients" or (name == "channels" and not banks):  # they need other features, banks
         with pytest.raises(MmdefectError, match="ask 'occlusion'"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmdefect.repeatability import repeatability
-from mmdefect.simulate.capture import render_capture
+from mmdefect.simulate.specimen import render_capture
 
 
 def planted(within: float, between: float, parts: int = 400, takes: int = 5) -> np.ndarray:

@@ -5,7 +5,15 @@ import pytest
 from scipy import ndimage
 
 from mmdefect.errors import CardError
-from mmdefect.simulate import GOOD, PRODUCTS, SENSORS, Capture, render_capture, visibility
+from mmdefect.simulate import (
+    GOOD,
+    PRODUCTS,
+    SENSORS,
+    Capture,
+    Specimen,
+    render_capture,
+    visibility,
+)
 
 SIZE = 96
 REACH_MM = 25.0
@@ -15,11 +23,12 @@ GROUPS = {"surface", "geometric", "subsurface", "internal", "structural", "incon
 
 @pytest.fixture(scope="module")
 def captures() -> dict[tuple[str, str], list[Capture]]:
-    kinds = [*EVERY_KIND, *((name, GOOD) for name in PRODUCTS)]
-    return {
-        (name, kind): [render_capture(name, kind, index=i, size=SIZE) for i in range(2)]
-        for name, kind in kinds
-    }
+    made = {}
+    for name, product in PRODUCTS.items():
+        specimens = [Specimen(name, index=i, size=SIZE) for i in range(2)]
+        for kind in (GOOD, *product.kinds):
+            made[name, kind] = [specimen.capture(kind) for specimen in specimens]
+    return made
 
 
 def test_there_are_products_of_different_nature_and_kinds_of_every_class() -> None:

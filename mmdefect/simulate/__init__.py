@@ -7,8 +7,9 @@
 * Units are mm, K, s and W. x runs right and y down in a frame; heights rise towards the sensors.
 """
 
-from mmdefect.simulate.capture import Capture, render_capture, visibility
+from mmdefect.simulate.capture import Capture, visibility
 from mmdefect.simulate.products import GOOD, PRODUCTS
+from mmdefect.simulate.specimen import Specimen, render_capture
 from mmdefect.simulate.station import SENSORS
 from mmdefect.simulate.writing import simulate
 
@@ -17,6 +18,7 @@ __all__ = [
     "PRODUCTS",
     "SENSORS",
     "Capture",
+    "Specimen",
     "render_capture",
     "simulate",
     "visibility",

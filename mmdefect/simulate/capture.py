@@ -1,23 +1,18 @@
-"""One capture from end to end: draw a part, plant its defect, let the sensors look.
+"""What a capture holds, how all sensors look at a part, and how far a defect stands out.
 
-* Part, defect, surroundings and noise have random streams of their own, so the same seed gives
-  the same part, light and noise with and without the defect: a pair of twins.
-* Each sensor's contrast is measured between the twins' noise-free renderings. It says which
-  sensor sees which defect, and nobody has to claim it.
+Each sensor's contrast is measured between twins' noise-free renderings. It says which sensor sees
+which defect, and nobody has to claim it.
 """
 
-import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.errors import CardError
 from mmdefect.registration import Camera, Rig
 from mmdefect.simulate.body import Part, Planted
-from mmdefect.simulate.fixture import draw_standing
 from mmdefect.simulate.heat.infrared import (
     Heating,
     draw_bad_pixels,
@@ -27,9 +22,8 @@ from mmdefect.simulate.heat.infrared import (
 )
 from mmdefect.simulate.light.points import Scanning, draw_scanning, expose_points, render_points
 from mmdefect.simulate.light.rgb import Lighting, draw_lighting, expose_rgb, render_rgb
-from mmdefect.simulate.products import GOOD, kind_of, product_named
 from mmdefect.simulate.raster import Mask, Rendering
-from mmdefect.simulate.station import SENSORS, station
+from mmdefect.simulate.station import SENSORS
 from mmdefect.simulate.tracer import World
 from mmdefect.simulate.xray.radiograph import (
     Detector,
@@ -40,7 +34,6 @@ from mmdefect.simulate.xray.radiograph import (
     render_xray,
 )
 
-SPLITS = ("train", "calibration", "test")
 SEEN, UNSEEN = 3.0, 0.5
 _HARDWARE_STREAM = 7
 _EDGE = 0.5
@@ -191,92 +184,7 @@ def draw_hardware(rig: Rig, seed: int) -> Hardware:
     )
 
 
-def render_capture(
-    product: str = "panel",
-    kind: str = GOOD,
-    *,
-    seed: int = 0,
-    split: str = "test",
-    index: int = 0,
-    size: int = 256,
-    aligned: bool = False,
-    sensors: tuple[str, ...] = SENSORS,
-    take: int = 0,
-    clamped_anew: bool = False,
-) -> Capture:
-    """Make one capture in memory.
-
-    Parameters
-    ----------
-    product : str
-        ``bracket``, ``panel`` or ``board``.
-    kind : str
-        ``good`` or a kind of defect of that product. With the same other arguments, all kinds
-        share part, light and noise, so that ``good`` is every other kind's twin.
-    seed, split, index
-        Which part: the data set's seed, ``train``, ``calibration`` or ``test``, index within the
-        split.
-    size : int, px
-        Rows and columns of the reference camera; see ``station``.
-    aligned : bool
-        Whether colour and points share one camera.
-    sensors : tuple of str
-        Render only these; the others' noise is the same with and without them.
-    take : int
-        How often the same part was captured before: light, heat, tube and noise are drawn anew.
-    clamped_anew : bool
-        Whether it was taken out of the fixture before each further take: where it lies is then
-        drawn anew too.
-
-    Returns
-    -------
-    Capture
-
-    Raises
-    ------
-    CardError
-        When product, kind or split is unknown, or the frames are too small.
-    MmdefectError
-        When open3d, which casts the rays, cannot be loaded.
-    """
-    made, rig = product_named(product), station(size, aligned=aligned)
-    if split not in SPLITS:
-        raise CardError(f"no split {split!r}; there are: {', '.join(SPLITS)}")
-    flaw_of = None if kind == GOOD else kind_of(made, kind)
-    key = (seed, zlib.crc32(product.encode()), SPLITS.index(split), index)
-    drawn, flaw, around, *noise = np.random.default_rng(key).spawn(7)
-    plan = made.draw(drawn)
-    if take:
-        clamping, around, *noise = np.random.default_rng((*key, take)).spawn(6)
-        plan = replace(plan, standing=draw_standing(clamping)) if clamped_anew else plan
-    surroundings = _draw_surroundings(around)
-    good = World(made.build(plan))
-    mask = np.zeros((rig.cameras["rgb"].height, rig.cameras["rgb"].width), np.bool_)
-    sizes: dict[str, float] = {}
-    contrast: dict[str, float] = {}
-    part = good.part
-    if flaw_of is None:
-        seen = render_all(good, rig, surroundings, sensors)
-    else:
-        planted = flaw_of.plant(flaw, plan)
-        twins, bad = [World(part) for part in planted.alike] or [good], World(planted.part)
-        part, sizes = planted.part, planted.sizes
-        seen = render_all(bad, rig, surroundings, sensors)
-        alike = [render_all(twin, rig, surroundings, sensors) for twin in twins]
-        extents = {
-            name: extent_seen(planted, twins, bad, rig.cameras[name], rig)
-            for name in dict.fromkeys((rig.reference, *sensors))
-        }
-        mask = extents[rig.reference]
-        contrast = {
-            name: min(contrast_to_noise(seen[name], twin[name], extents[name]) for twin in alike)
-            for name in seen
-        }
-    frames = _expose(seen, rig, draw_hardware(rig, seed), noise)
-    return Capture(product, kind, key, rig, frames, mask, sizes, contrast, seen, part)
-
-
-def _draw_surroundings(rng: np.random.Generator) -> Surroundings:
+def draw_surroundings(rng: np.random.Generator) -> Surroundings:
     """Draw light, scanner, heat and tube of one trigger, each from its own stream."""
     lighting, scanning, heating, tube = rng.spawn(4)
     return Surroundings(
@@ -284,13 +192,28 @@ def _draw_surroundings(rng: np.random.Generator) -> Surroundings:
     )
 
 
-def _expose(
+def expose_all(
     seen: Mapping[str, Rendering],
     rig: Rig,
     hardware: Hardware,
     noise: list[np.random.Generator],
 ) -> dict[str, NDArray[Any]]:
-    """Add every sensor's noise."""
+    """Add every sensor's noise.
+
+    Parameters
+    ----------
+    seen : dict of str to Rendering
+        The frames before noise.
+    rig : Rig
+    hardware : Hardware
+    noise : list of Generator
+        One stream for each of ``SENSORS``.
+
+    Returns
+    -------
+    dict of str to array
+        As ``Capture.frames``.
+    """
     streams = dict(zip(SENSORS, noise, strict=True))
     expose: Mapping[str, Any] = {
         "rgb": lambda s, rng: expose_rgb(s, rng),

@@ -17,10 +17,10 @@ import numpy as np
 
 from mmdefect.errors import CardError
 from mmdefect.simulate.body import Product
-from mmdefect.simulate.capture import render_capture
 from mmdefect.simulate.files import LAYOUTS, frame_paths, write_card, write_frames, write_station
 from mmdefect.simulate.products import GOOD, PRODUCTS, product_named
 from mmdefect.simulate.record import entry_of, read_truth, write_truth
+from mmdefect.simulate.specimen import render_capture
 from mmdefect.simulate.station import station
 
 Track: TypeAlias = Callable[[Iterable["Job"], int, str], Iterable["Job"]]
