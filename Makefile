@@ -18,7 +18,7 @@ demo:
 
 test:
 	@.ci/setup $(VENV) "[test]"
-	$(VENV)/bin/pytest -n logical --maxprocesses 4 --dist loadfile
+	$(VENV)/bin/pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 bench:
 	@.ci/setup $(BENCH_VENV) "[bench]"
