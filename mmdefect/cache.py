@@ -2,8 +2,8 @@
 
 * A scene is found by the content of its files and by everything that shapes it: card, zones,
   sensors, grid, versions. A changed file or setting has another name; nothing is ever stale.
-* Entries are netCDF-4, read back as carefully as any file of others (``mmdefect.store``); one
-  that cannot be read is removed and made anew.
+* Entries are HDF5, read back as carefully as any file of others (``mmdefect.packed``); one that
+  cannot be read is removed and made anew.
 * The folder has a bound: the scenes that were not asked for the longest go first.
 * A scene of which a file was refused is not kept: the refusal would be forgotten with it.
 """
@@ -22,8 +22,8 @@ from mmdefect.captures import Capture
 from mmdefect.card_text import packed
 from mmdefect.cards import Card
 from mmdefect.errors import CardError, MmdefectError
+from mmdefect.packed import pack_scene, unpack_scene
 from mmdefect.provenance import versions
-from mmdefect.store import load_scene, save_scene
 
 
 class SceneCache:
@@ -83,11 +83,11 @@ class SceneCache:
         Dataset or None
             None where there is none that can be read.
         """
-        path = self.folder / f"{key}.nc"
+        path = self.folder / f"{key}.h5"
         if not path.is_file():
             return None
         try:
-            scene = load_scene(path)
+            scene = unpack_scene(path)
         except MmdefectError:
             path.unlink(missing_ok=True)
             return None
@@ -103,10 +103,10 @@ class SceneCache:
         key : str
         scene : Dataset
         """
-        path = self.folder / f"{key}.{os.getpid()}.nc"
+        path = self.folder / f"{key}.{os.getpid()}.h5"
         try:
-            save_scene(scene, path)
-            os.replace(path, self.folder / f"{key}.nc")
+            pack_scene(scene, path)
+            os.replace(path, self.folder / f"{key}.h5")
             self._make_room()
         except OSError:
             for left in (path, path.with_name(path.name + ".partial")):
@@ -126,7 +126,7 @@ class SceneCache:
     def _entries(self) -> list[tuple[float, int, Path]]:
         """List what is there: time of last use, bytes, path."""
         found = []
-        for path in self.folder.glob("*.nc*"):
+        for path in self.folder.glob("*.h5*"):
             with suppress(OSError):
                 told = path.stat()
                 found.append((told.st_mtime, told.st_size, path))

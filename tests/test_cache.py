@@ -15,8 +15,8 @@ from mmdefect.cards import read_card
 from mmdefect.errors import CardError
 from mmdefect.evaluate import evaluate
 from mmdefect.miniature import write_miniature
+from mmdefect.packed import pack_scene, unpack_scene
 from mmdefect.settings import Settings
-from mmdefect.store import load_scene, save_scene
 
 
 @pytest.fixture
@@ -83,17 +83,17 @@ def test_another_file_or_setting_is_another_scene(plates, tmp_path, monkeypatch)
 def test_the_oldest_scenes_go_when_the_folder_is_full(plates, tmp_path):
     own = opened(plates, None)
     scenes = list(own.scenes(own.captures("plate")))[:4]
-    save_scene(scenes[0], tmp_path / "one.nc")
-    size = (tmp_path / "one.nc").stat().st_size
+    pack_scene(scenes[0], tmp_path / "one.h5")
+    size = (tmp_path / "one.h5").stat().st_size
     cache = SceneCache(tmp_path / "cache", most_bytes=int(2.5 * size))
     cache.serve(plates)
     for age, name in ((300, "a"), (200, "b")):
         cache.put(name, scenes[0])
-        stamp = (tmp_path / "cache" / f"{name}.nc").stat().st_mtime - age
-        os.utime(tmp_path / "cache" / f"{name}.nc", (stamp, stamp))
+        stamp = (tmp_path / "cache" / f"{name}.h5").stat().st_mtime - age
+        os.utime(tmp_path / "cache" / f"{name}.h5", (stamp, stamp))
     assert cache.get("a") is not None  # asked for, so "b" is now the oldest
     cache.put("c", scenes[1])
-    assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == ["a.nc", "c.nc"]
+    assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == ["a.h5", "c.h5"]
     assert cache.get("b") is None
 
 
@@ -106,7 +106,7 @@ def test_a_poisoned_or_broken_entry_is_removed_and_made_anew(plates, tmp_path):
     with h5py.File(entry, "a") as file:
         file["secret"] = h5py.ExternalLink("other.h5", "/x")
     xr.testing.assert_identical(opened(plates, cache).scene(capture), wanted)
-    assert "secret" not in load_scene(entry)
+    assert "secret" not in unpack_scene(entry)
     entry.write_bytes(entry.read_bytes()[:1000])
     xr.testing.assert_identical(opened(plates, cache).scene(capture), wanted)
 
@@ -136,7 +136,7 @@ def test_the_cache_never_lies_in_the_data_set_and_a_full_disk_stops_nothing(
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mmdefect.cache.save_scene", full)
+    monkeypatch.setattr("mmdefect.cache.pack_scene", full)
     own = opened(plates, SceneCache(tmp_path / "cache"))
     assert own.scene(own.captures("plate")[0])["valid"].any()
 

@@ -76,6 +76,7 @@ FLOORS = {
     "published": 5,
     "radiography": 5,
     "rigging": 5,
+    "packed": 5,
     "store": 5,
     "structured": 5,
     "zones": 5,

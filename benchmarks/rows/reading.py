@@ -1,7 +1,7 @@
 """Scenes from files: read and registered, read from the cache, read ahead by a process.
 
 The captures are simulated (four sensors, a rig), 160 pixels. ``raw`` reads and registers them; the
-cache holds scenes as netCDF-4. Reading ahead is judged by what it hides: a consumer that works as
+cache holds scenes as HDF5. Reading ahead is judged by what it hides: a consumer that works as
 long on each scene as reading one takes is timed with a reader, without, and without reading at all.
 """
 
