@@ -109,8 +109,8 @@ def main() -> None:
         print("| | banks | banks and transformer |\n|---|---|---|")
         print(f"| fit {both['parts']} good parts, processor s | {late['seconds']:.0f} | "
               f"{both['seconds']:.0f} |")  # fmt: skip
-        print(f"| peak memory of fitting, MiB (scenes alone {late['mib_before']}) | {late['mib']} | "
-              f"{both['mib']} |", flush=True)  # fmt: skip
+        print(f"| peak memory of fitting, MiB (scenes alone {late['mib_before']}) | {late['mib']} "
+              f"| {both['mib']} |", flush=True)  # fmt: skip
         banks, whole = by_turns(asked, folder)
     print(f"| a capture, processor ms | {1e3 * np.median(banks):.0f} | "
           f"{1e3 * np.median(whole):.0f} |")  # fmt: skip
