@@ -22,8 +22,9 @@ and those of the region on the defect (the mean over its core, as an explanation
 was not called defective is *missed*.
 
 With `--kept` the same detectors' words are used that `fusion.py` kept, and no frame is read; else
-`--fit` good parts are learnt and `--calibrate` others calibrate. `--single` looks only at defects
-that one sensor sees. Lines of captures that are there are not computed again.
+`--fit` good parts are learnt and `--calibrate` others calibrate. With `--more N` the first N good
+test parts calibrate as well and are not asked. `--single` looks only at defects that one sensor
+sees. Lines of captures that are there are not computed again.
 """
 
 import argparse
@@ -104,7 +105,9 @@ def unread(capture: Capture, sensors: tuple[str, ...], size: tuple[int, int]) ->
     )
 
 
-def kept_words(dataset: Dataset, category: str, kept: Path) -> tuple[Inspection, Iterator]:
+def kept_words(
+    dataset: Dataset, category: str, kept: Path, more: int = 0
+) -> tuple[Inspection, Iterator]:
     """What `fusion.py` kept of a seed: the inspection, and the test captures it has seen."""
     from fusion_scores import kept_late
 
@@ -114,16 +117,18 @@ def kept_words(dataset: Dataset, category: str, kept: Path) -> tuple[Inspection,
     fusion = kept_late(kept, {name: told["features"] for name, told in states.items()}, seed)
     train = [c for c in dataset.captures(category) if c.split == "train"][seed::3]
     sides = divide(train, [], FALSE_ALARM, seed)
-    inspection = Inspection(fusion, FALSE_ALARM).fit(
-        *([unread(c, sensors, size) for c in side] for side in sides)
-    )
 
     def there(capture: Capture) -> bool:
         name = sha256(f"{capture.id} without None".encode()).hexdigest()[:24]
         return all((kept / sensor / f"{name}.npz").exists() for sensor in sensors)
 
-    test = (c for c in dataset.captures(category, "test") if there(c))
-    return inspection, ((c, lambda c=c: unread(c, sensors, size)) for c in test)
+    test = [c for c in dataset.captures(category, "test") if there(c)]
+    others = [c for c in test if c.label == "good"][:more]
+    inspection = Inspection(fusion, FALSE_ALARM).fit(
+        *([unread(c, sensors, size) for c in side] for side in (sides[0], [*sides[1], *others]))
+    )
+    asked = [c for c in test if c not in others]
+    return inspection, ((c, lambda c=c: unread(c, sensors, size)) for c in asked)
 
 
 def own_words(dataset: Dataset, given: argparse.Namespace) -> tuple[Inspection, Iterator]:
@@ -133,7 +138,8 @@ def own_words(dataset: Dataset, given: argparse.Namespace) -> tuple[Inspection, 
         return Inspection.load(given.model), scenes
     good = dataset.captures(given.category, "train")
     learnt, held = good[: given.fit], good[given.fit : given.fit + given.calibrate]
-    inspection = Inspection(load("fusion", "late")(), FALSE_ALARM)
+    features = dict.fromkeys(dataset.sensors(given.category), given.features)
+    inspection = Inspection(load("fusion", "late")(features=features), FALSE_ALARM)
     inspection.fit(dataset.scenes(learnt), dataset.scenes(held))
     if given.model:
         inspection.save(given.model)
@@ -145,7 +151,9 @@ def measure(given: argparse.Namespace) -> None:
     truth = json.loads((given.folder / "truth.json").read_text())["captures"]
     done = {line["capture"] for line in lines_of(given.lines)}
     inspection, test = (
-        kept_words(dataset, given.category, given.kept) if given.kept else own_words(dataset, given)
+        kept_words(dataset, given.category, given.kept, given.more)
+        if given.kept
+        else own_words(dataset, given)
     )
     with given.lines.open("a") as out:
         for capture, scene_of in test:
@@ -214,6 +222,16 @@ def order_table(lines: list[dict]) -> None:
     own = [line for line in found if "evidence" in line]
     if own:
         print(f"  the detectors' evidence and contrast: {agreement(own, 'evidence', 'contrast')}")
+    for kind in sorted({line["kind"] for line in own}):
+        same = [line for line in own if line["kind"] == kind]
+        cells = [f"{name} {median(same, 'contrast', name):.1f} / "
+                 f"{median(same, 'evidence', name):.1f}"
+                 for name in same[0]["contrast"]]  # fmt: skip
+        print(f"    {len(same)} {kind}, median contrast / evidence: {', '.join(cells)}")
+
+
+def median(lines: list[dict], what: str, name: str) -> float:
+    return float(np.median([line[what][name] for line in lines]))
 
 
 def seen_and_unseen(visibility: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -245,8 +263,10 @@ def main() -> None:
     parser.add_argument("category", nargs="?")
     parser.add_argument("--fit", type=int, default=60)
     parser.add_argument("--calibrate", type=int, default=60)
+    parser.add_argument("--features", default="builtin", help="Of all sensors.")
     parser.add_argument("--single", action="store_true", help="Only what one sensor sees.")
     parser.add_argument("--kept", type=Path, help="A seed's folder of fusion.py's WORK.")
+    parser.add_argument("--more", type=int, default=0, help="Good test parts that calibrate.")
     parser.add_argument("--model", type=Path, help="A model, made where it is not there.")
     parser.add_argument("--lines", type=Path, default=Path("sensor-shares.jsonl"))
     parser.add_argument("--tell", type=Path, nargs="*", help="Only the tables of these LINES.")

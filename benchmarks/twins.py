@@ -14,8 +14,8 @@ import xarray as xr
 from mmdefect import Dataset
 from mmdefect.captures import Capture
 from mmdefect.simulate import GOOD, render_capture
-from mmdefect.simulate.capture import SPLITS
 from mmdefect.simulate.files import frame_paths, write_card, write_frames, write_station
+from mmdefect.simulate.specimen import SPLITS
 
 
 class Twins:

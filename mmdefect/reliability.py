@@ -7,6 +7,7 @@
 * The bets are a Shiryaev–Roberts e-detector [2]_: as long as nothing changes, it fires once in
   ``run_length`` captures on average at most. It allows that a tenth of the parts are defective
   and score so by this sensor; those are not its fault.
+* They go on while a sensor is named: it has not recovered as long as any of them is winning.
 * The same bets are made on the signs of its own state (`mmdefect.signs`): a camera that reads 2 K
   too much, or was pushed aside, may score as it always did. All bets of a sensor have one stake.
 * Naming a sensor never makes a part good. A part that the others alone would pass, but not with
@@ -95,11 +96,10 @@ class Monitor:
     Attributes
     ----------
     fault : str
-        Empty, or what is wrong: ``strange`` (scores are higher than they were), ``blind`` (they
-        are lower and vary less), ``frozen`` (it gave the same score twice running), ``level``
-        (it reads more or less than it did), ``moved`` (its picture lies elsewhere).
+        Empty, or ``strange`` (scores are higher than they were), ``blind`` (lower), ``frozen`` (the
+        same twice running), ``level`` (it reads otherwise), ``moved`` (its picture lies elsewhere).
     stakes : float array (bet,)
-        What the bets have won; fires when their mean reaches ``run_length``.
+        What the bets have won; fires when their mean reaches ``run_length``, and starts anew.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Monitor:
     @property
     def level(self) -> float:
         """How near it is to firing: 0 nothing won, 1 fired."""
-        return min(1.0, float(self.stakes.mean()) / self.run_length)
+        return 1.0 if self.fault else min(1.0, float(self.stakes.mean()) / self.run_length)
 
     def see(self, score: float, signs: Sequence[float] = ()) -> str:
         """Take the next capture's score in.
@@ -146,16 +146,20 @@ class Monitor:
         same, self.last = score == self.last, score
         values = [score, *signs, *[float("nan")] * len(SIGNS)][: len(self.known)]
         pays = self._pays(values)
+        if self.fault or not same:
+            self.stakes = np.where(np.isnan(pays), self.stakes, (self.stakes + 1) * pays)
+        won = float(self.stakes.mean()) >= self.run_length
+        if won:
+            self.winner, self.cleared = int(self.stakes.argmax()), 0.0
+            self.stakes = np.zeros(len(self.stakes))
         if self.fault:
             self._clear(same, pays)
         elif same:
             self.fault, self.cleared = "frozen", 0.0
-        else:
-            self.stakes = np.where(np.isnan(pays), self.stakes, (self.stakes + 1) * pays)
+        elif won:
+            self.fault = self._bets[self.winner].fault
+        if not self.fault:
             self._keep(values)
-            if self.stakes.mean() >= self.run_length:
-                self.winner, self.cleared = int(self.stakes.argmax()), 0.0
-                self.fault = self._bets[self.winner].fault
         return self.fault
 
     @property
@@ -187,14 +191,15 @@ class Monitor:
                 del known[bisect_left(known, fresh.pop(0))]
 
     def _clear(self, same: bool, pays: NDArray[np.float64]) -> None:
-        """Ask whether the sensor is as before: the bet that won now has to lose."""
+        """Ask whether the sensor is as before: the bet that won last has to lose, and none win."""
         most = 1 / _LEAST_CLEARING
         if self.fault == "frozen":
             self.cleared = 0.0 if same else self.cleared + most
         elif np.isfinite(pays[self.winner]):
             lost = -np.log(max(pays[self.winner], 1e-9)) / _RECOVERED
             self.cleared = max(0.0, self.cleared + float(np.clip(lost, -most, most)))
-        if self.cleared >= 1 - 1e-9:
+        self.cleared = min(self.cleared, 1.0)
+        if self.cleared > 1 - 1e-9 and self.stakes.mean() < self.run_length**0.5:
             self.fault, self.stakes = "", np.zeros(len(self.stakes))
 
     def state(self) -> dict[str, Any]:

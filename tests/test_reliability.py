@@ -238,3 +238,18 @@ def test_a_line_is_watched_by_the_signs_of_its_calibration_parts(line):
         again.pass_by(dict(zip(SENSORS, row, strict=True)), dict(zip(SENSORS, shown, strict=True)))
     assert told.attrs["faults"] == {"infrared": "level"}
     assert again.state() == watch.state()
+
+
+def test_a_sensor_has_not_recovered_while_another_bet_wins():
+    rng = np.random.default_rng(0)
+    monitor = Monitor(rng.normal(size=60), 10_000, 0, rng.normal(size=(60, 3)))
+    said = []
+    for number in range(60):
+        signs = rng.normal(size=3) + 6.0 * np.array([number < 8, 0, 0])
+        said.append(monitor.see(rng.normal() + 4.0, signs))
+    first = next(number for number, fault in enumerate(said) if fault)
+    assert first < 8
+    assert all(said[first:])
+    for _ in range(30):
+        last = monitor.see(rng.normal(), rng.normal(size=3))
+    assert last == ""

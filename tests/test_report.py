@@ -213,6 +213,16 @@ def test_the_tables_hold_every_number_with_its_interval(tmp_path):
     assert {"0.931", "0.875", "0.048", "0.210", "2.3 GB", "hole", "42 + 4"} <= set(cells)
 
 
+def test_all_sensors_of_a_kind_stand_together_and_a_long_table_scrolls(tmp_path):
+    several = [make_row(sensor=sensor, kind=kind) for sensor in ("rgb", "fused")
+               for kind in ("hole", "cut")]  # fmt: skip
+    for rows, styles in ((several, ["wide", "wide"]), (7 * several, ["wide", "wide long"])):
+        page = write(tmp_path, rows_per_kind=rows)
+        names = [text for tag, text in page.texts if tag == "th" and text in ("hole", "cut")]
+        assert names == sorted(names)
+        assert [one["class"] for one in page.all("div") if "wide" in one.get("class", "")] == styles
+
+
 def test_notes_and_refused_files_stand_before_the_results(tmp_path):
     one = {"capture": "tire/9", "sensor": "rgb", "file": "9.png", "why": "is cut off"}
     page = write(tmp_path, notes=["few parts"], refused=[one])

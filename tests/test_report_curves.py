@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from mmdefect.report.curves import curves_section, reliability, risk_coverage, roc
+from mmdefect.report.curves import charts_of, curves_section, reliability, risk_coverage, roc
 
 
 def record(label: str, score: float | None, p_value: float | None, category: str = "plate") -> dict:
@@ -56,11 +56,11 @@ def test_uniform_p_values_lie_on_the_diagonal():
 
 def test_the_page_has_a_drawing_and_its_numbers_for_every_category():
     text = curves_section([*RECORDS, *[dict(r, category="<i>") for r in RECORDS]], 0.05)
-    assert text.count("<svg") == 6
+    assert text.count("<svg viewBox") == 6
     assert "<i>" not in text.replace("&lt;i&gt;", "")
     assert text.count("<details>") == 6
     page = ET.fromstring(text)
-    titles = [svg.get("aria-label") for svg in page.iter("svg")]
+    titles = [svg.get("aria-label") for svg in page.iter("svg") if svg.get("aria-label")]
     assert titles[:3] == ["ROC", "Risk and coverage", "Reliability"]
     (points,) = [line.get("points") for line in next(page.iter("svg")).iter("polyline")][:1]
     places = np.array([[float(n) for n in pair.split(",")] for pair in points.split()])
@@ -79,7 +79,37 @@ def test_the_pro_curve_ends_at_thirty_percent_and_the_fusion_comes_first():
     fused, rgb = (line.get("points") for line in svg.iter("polyline"))
     assert fused == "34.0,108.0 134.0,58.0 234.0,8.0"
     assert rgb == "34.0,188.0 234.0,48.0"
-    assert {"0.15", "0.3", "fused", "rgb"} <= {text.text for text in svg.iter("text")}
+    assert {"0.15", "0.3"} <= {text.text for text in svg.iter("text")}
+    key = next(one for one in page.iter("p") if one.get("class") == "names")
+    assert "".join(key.itertext()).split() == ["fused", "rgb"]
+
+
+def test_a_sensor_keeps_its_colour_where_another_has_no_curve():
+    rows = [{"category": "plate", "sensor": "points", "pro": [[0.0, 0.1], [0.3, 0.8]]}]
+    records = [dict(r, sensors={n: {"score": r["image_score"]} for n in ("rgb", "points")})
+               for r in RECORDS]  # fmt: skip
+    page = ET.fromstring(curves_section(records, 0.05, rows))
+    charts = {svg.get("aria-label"): svg for svg in page.iter("svg")}
+    colors = {title: [line.get("stroke") for line in charts[title].iter("polyline")]
+              for title in ("ROC", "PRO")}  # fmt: skip
+    assert colors["PRO"] == [colors["ROC"][2]]
+    assert len(set(colors["ROC"])) == 3
+
+
+def test_the_dot_is_where_the_verdicts_lie():
+    page = ET.fromstring(curves_section(RECORDS, 0.05))
+    dots = list(page.iter("circle"))  # one of three good parts, one of two defects with a number
+    assert [(dot.get("cx"), dot.get("cy")) for dot in dots] == [("100.7", "108.0")]
+
+
+def test_the_grey_band_holds_what_chance_makes_of_a_few_parts():
+    (band,) = (chart.band for chart in charts_of(RECORDS, 0.05) if chart.band is not None)
+    at, low, high = band
+    assert (low[50], high[50]) == (0.0, 1.0)  # of 3 parts any number may have p ≤ 0.5
+    assert (low[0], high[0], low[-1], high[-1]) == (0.0, 0.0, 1.0, 1.0)
+    (many,) = (chart.band for chart in charts_of(100 * RECORDS, 0.05) if chart.band is not None)
+    assert many[2][50] - many[1][50] == pytest.approx(2 * 1.96 * 0.5 / 300**0.5, rel=0.05)
+    assert at[50] == 0.5
 
 
 def test_without_defects_there_is_no_roc_and_without_captures_no_section():

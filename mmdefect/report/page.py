@@ -37,6 +37,8 @@ Row = dict[str, Any]
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _GROUP = re.compile(r'<article data-group="([a-z_]+)"')
 _WORST = ("missed", "false_alarm")
+_LONG = 24
+"""Rows from which a table scrolls in a window of its own."""
 
 
 def write_page(path: Path, results: Row, fragments: Iterable[str]) -> None:
@@ -120,8 +122,8 @@ def _opening(results: Row, counts: Counter[str]) -> str:
         f"{_listed('Notes', 'notes', [str(note) for note in results['notes']])}"
         f"{_listed('Refused', 'refused', [refusal(one) for one in results['refused']])}"
         f"{_table('Results', results['rows'], columns_of(results['rows']))}"
-        f"{_table('Per kind of defect', results['rows_per_kind'], KIND_COLUMNS)}"
         f"{curves_section(results['captures'], float(results['false_alarm']), results['rows'])}"
+        f"{_table('Per kind of defect', _by_kind(results['rows_per_kind']), KIND_COLUMNS)}"
         f"{costs_section(results.get('costs', []))}"
         f"{curve_section(results.get('few', []))}"
         f"{_published(results.get('published', []))}"
@@ -175,6 +177,11 @@ def _listed(heading: str, name: str, texts: list[str]) -> str:
     )
 
 
+def _by_kind(rows: list[Row]) -> list[Row]:
+    """Put all sensors of a kind below each other."""
+    return sorted(rows, key=lambda row: (row["category"], row["kind"]))
+
+
 def _table(heading: str, rows: list[Row], columns: tuple[Column, ...]) -> str:
     """Write rows of metrics, each with its interval; nothing when there are none."""
     if not rows:
@@ -186,8 +193,9 @@ def _table(heading: str, rows: list[Row], columns: tuple[Column, ...]) -> str:
         for column in columns
     )
     lines = "".join(_line(row, first, columns) for row in rows)
+    style = "wide long" if len(rows) > _LONG else "wide"
     return (
-        f'<section><h2>{heading}</h2>\n<div class="wide" tabindex="0"><table>\n'
+        f'<section><h2>{heading}</h2>\n<div class="{style}" tabindex="0"><table>\n'
         f'<thead><tr>{named}<th scope="col">good + defect</th>{measured}</tr></thead>\n'
         f"<tbody>\n{lines}</tbody></table></div>\n"
         '<p class="small">In grey: 95 % intervals.</p></section>\n'
