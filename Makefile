@@ -18,7 +18,8 @@ demo:
 
 test:
 	@.ci/setup $(VENV) "[test]"
-	$(VENV)/bin/pytest -n logical --maxprocesses 4 --dist loadfile
+	@# the tests start many processes, each of which would compile every module anew
+	env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 bench:
 	@.ci/setup $(BENCH_VENV) "[bench]"

@@ -12,7 +12,33 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["MMDEFECT_BACKBONE"] = "eager"  # no test depends on which way is quickest here
 
+LONGEST = (
+    "notebooks",
+    "viewer_browser",
+    "simulate",
+    "bad_input",
+    "simulate_bracket",
+    "doctor",
+    "contracts",
+    "cli",
+    "fusion",
+    "model",
+    "resume",
+    "transformer",
+    "explain",
+    "doctor_real",
+    "simulate_board",
+    "simulate_panel",
+)
+"""Files of tests that take longest come first, so that no worker is left with one at the end."""
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; within a file, and among the others, the order stays."""
+    rank = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
 
 
 @pytest.fixture(scope="session")

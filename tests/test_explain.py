@@ -13,7 +13,7 @@ from mmdefect.registry import load
 RULES = ("bonferroni", "fisher", "harmonic", "max", "mean", "norm", "stouffer")
 SENSORS = ("rgb", "points", "infrared", "xray")
 NAN = float("nan")
-CHECK = settings(derandomize=True, database=None, deadline=None, max_examples=20)
+CHECK = settings(derandomize=True, database=None, deadline=None, max_examples=12)
 
 SHAPLEY = load("explain", "shapley")()
 

@@ -37,8 +37,8 @@ def contents(out: Path) -> dict[str, bytes]:
 def test_a_capture_does_not_depend_on_how_many_or_which_others_there_are(
     written: Path, tmp_path: Path
 ) -> None:
-    more = {**ASKED, "train": 3, "kinds": ["impact", "void"], "products": ["bracket", "panel"]}
-    simulate(tmp_path / "more", **more)
+    others = {"train": 3, "test": 3, "kinds": ["impact", "void"], "products": ["bracket", "panel"]}
+    simulate(tmp_path / "more", **{**ASKED, **others})
     known = {name: raw for name, raw in contents(written).items() if name.startswith("panel")}
     found = contents(tmp_path / "more")
     shared = known.keys() & found.keys()

@@ -23,7 +23,7 @@ from mmdefect.simulate.heat.infrared import (
 from mmdefect.simulate.light.points import Scanning, draw_scanning, expose_points, render_points
 from mmdefect.simulate.light.rgb import Lighting, draw_lighting, expose_rgb, render_rgb
 from mmdefect.simulate.raster import Mask, Rendering
-from mmdefect.simulate.station import SENSORS
+from mmdefect.simulate.station import SENSORS, rays_of
 from mmdefect.simulate.tracer import World
 from mmdefect.simulate.xray.radiograph import (
     Detector,
@@ -161,7 +161,7 @@ def extent_seen(
         Pixels whose visible surface point lies over the defect on the part or on a twin, or whose
         X-ray through that point runs through an internal flaw.
     """
-    directions = camera.directions().reshape(-1, 3)
+    directions = rays_of(camera).reshape(-1, 3)
     found = np.zeros(len(directions), np.bool_)
     for world in (*twins, bad):
         hits = world.cast(camera.centre, directions)

@@ -7,12 +7,13 @@ colour camera, x right, y down, z away from it.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmdefect.errors import CardError
-from mmdefect.registration import BrownConrady, Camera, Plane, Pose, Rig
+from mmdefect.registration import BrownConrady, Camera, Division, Plane, Pose, Rig
 
 DISTANCE_MM = 450.0
 FIELD_MM = 112.0
@@ -77,6 +78,32 @@ def station(size: int = 256, *, aligned: bool = False) -> Rig:
         cameras["points"] = cameras["rgb"]
     plane = Plane(np.array([0.0, 0.0, DISTANCE_MM]), np.array([0.0, 0.0, -1.0]))
     return Rig("simulated station", "rgb", cameras, plane)
+
+
+def rays_of(camera: Camera) -> NDArray[np.float64]:
+    """Give the directions (height, width, 3) in which all pixels look, as the camera does.
+
+    Straightening what the lens bends takes time, and the station's lenses are always the same.
+    """
+    lens = (camera.fx, camera.fy, camera.cx, camera.cy, camera.lens)
+    turned: NDArray[np.float64] = _straight(camera.height, camera.width, *lens) @ (
+        camera.pose.rotation
+    )
+    return turned
+
+
+@lru_cache(maxsize=len(SENSORS))
+def _straight(
+    height: int,
+    width: int,
+    fx: float,
+    fy: float,
+    cx: float,
+    cy: float,
+    lens: BrownConrady | Division,
+) -> NDArray[np.float64]:
+    """Give them in the camera's own frame."""
+    return Camera(height, width, fx, fy, cx, cy, lens).directions()
 
 
 def _camera(view: _View, side: int) -> Camera:

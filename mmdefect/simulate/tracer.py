@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mmdefect.errors import MmdefectError
 from mmdefect.simulate.body import Part
-from mmdefect.simulate.raster import Map, Mask, as_map
+from mmdefect.simulate.raster import Map, Mask, Raster, as_map
 
 _LIFT_MM = 2e-3
 _MENDING_ROUNDS = 3
@@ -58,6 +58,11 @@ class World:
     ----------
     part : Part
 
+    Attributes
+    ----------
+    coarse : dict of (int, int) to Raster
+        Skins that a sensor averaged over blocks, by their body's index and the block's width.
+
     Raises
     ------
     MmdefectError
@@ -66,6 +71,7 @@ class World:
 
     def __init__(self, part: Part) -> None:
         self.part = part
+        self.coarse: dict[tuple[int, int], Raster] = {}
         self._o3d = _open3d()
         self._scene = self._o3d.t.geometry.RaycastingScene()
         corners, normals, facets = [], [], []

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmdefect.registration import Camera
-from mmdefect.simulate.body import CHANNELS, Finish, Skin
+from mmdefect.simulate.body import CHANNELS, Finish
 from mmdefect.simulate.raster import Map, Raster, as_map
+from mmdefect.simulate.station import rays_of
 from mmdefect.simulate.tracer import Hits, World
 
 SPLIT = 2
@@ -86,7 +87,7 @@ def look(world: World, camera: Camera) -> View:
     shape = SPLIT * camera.height, SPLIT * camera.width
     distance = float(np.linalg.norm(world.part.pose.translation - camera.centre))
     pitch = distance / camera.fx / SPLIT
-    directions = _split(camera.directions()).reshape(-1, 3)
+    directions = _split(rays_of(camera)).reshape(-1, 3)
     return View(sight_along(world, camera.centre, directions, pitch), shape, pitch)
 
 
@@ -136,24 +137,30 @@ def _surface(world: World, hits: Hits, pitch: float) -> Map:
     found[:] = as_map([NOWHERE_EMISSIVITY, 0.5, 0, 0])
     for index in np.unique(hits.body[hits.body >= 0]):
         here = np.flatnonzero(hits.body == index)
-        found[here] = _look_up(world.part.bodies[index].look, hits.places[here], pitch)
+        found[here] = _look_up(world, index, hits.places[here], pitch)
     return found
 
 
-def _look_up(look: Finish | Skin, places: Map, pitch: float) -> Map:
+def _look_up(world: World, index: int, places: Map, pitch: float) -> Map:
     """Give emissivity, roughness and slopes (n, 4) or (4,) of one body's surface."""
+    look = world.part.bodies[index].look
     if isinstance(look, Finish):
         return look.channels[list(_CHANNELS)]
-    raster = look.raster
-    block = max(1, int(pitch / raster.pitch + 0.35))
+    block = max(1, int(pitch / look.raster.pitch + 0.35))
+    if (index, block) not in world.coarse:
+        world.coarse[index, block] = _coarse(look.raster, block)
+    return world.coarse[index, block].at(places[:, 0], places[:, 1])
+
+
+def _coarse(raster: Raster, block: int) -> Raster:
+    """Average what the infrared camera sees of a skin over blocks."""
     values = np.ascontiguousarray(raster.values[..., list(_CHANNELS)])
     rows, columns = (side // block for side in values.shape[:2])
     values = values[: rows * block, : columns * block].reshape(rows, block, columns, block, -1)
     shift = (block - 1) / 2 * raster.pitch
-    coarse = Raster(
+    return Raster(
         raster.x + shift, raster.y + shift, block * raster.pitch, as_map(values.mean(axis=(1, 3)))
     )
-    return coarse.at(places[:, 0], places[:, 1])
 
 
 def _tilted(world: World, hits: Hits, slope_x: Map, slope_y: Map) -> Map:

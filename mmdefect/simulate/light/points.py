@@ -20,7 +20,7 @@ from mmdefect.simulate.light.phase import AMBIENT, bounce, depth_noise
 from mmdefect.simulate.light.reflection import dot, openness
 from mmdefect.simulate.light.surface import Looks, Surface
 from mmdefect.simulate.raster import Map, Mask, Rendering, as_map
-from mmdefect.simulate.station import DISTANCE_MM, PROJECTOR
+from mmdefect.simulate.station import DISTANCE_MM, PROJECTOR, rays_of
 from mmdefect.simulate.tracer import Hits, World
 
 STEEPEST = float(np.cos(np.deg2rad(72.0)))
@@ -72,7 +72,7 @@ def render_points(world: World, camera: Camera, scanning: Scanning) -> Rendering
         Depth, NaN where no point comes back; and the standard deviation of its noise.
     """
     shape, pitch = (camera.height, camera.width), DISTANCE_MM / camera.fx
-    rays = as_map(camera.directions()).reshape(-1, 3)
+    rays = as_map(rays_of(camera)).reshape(-1, 3)
     hits = world.cast(as_map(camera.centre), rays)
     facets = Facets.met(world, Looks(world.part, pitch), hits, camera.centre)
     beam = facets.beam(PROJECTOR)
@@ -110,7 +110,7 @@ def expose_points(rendering: Rendering, camera: Camera, rng: np.random.Generator
     depth = rendering.signal + rendering.noise * rng.standard_normal(shape, dtype=np.float32)
     fade = 1 + np.float32(FADE) * rng.standard_normal(shape, dtype=np.float32)
     depth[rendering.noise * fade > WORST_MM] = np.nan
-    rays = as_map(camera.directions() @ camera.pose.rotation.T)
+    rays = as_map(rays_of(camera) @ camera.pose.rotation.T)
     return as_map(rays * (depth / rays[..., 2])[..., None])
 
 
