@@ -23,18 +23,16 @@ def weighed(
     Returns
     -------
     Dataset
-        The same, with ``evidence`` and ``evidence_map``.
+        With ``evidence`` and ``evidence_map``.
     """
     names = [str(name) for name in prediction["sensor"].values]
-    evidence = [
-        part_scales[name].evidence(prediction["sensor_score"].sel(sensor=name)) for name in names
-    ]
-    maps = [
-        pixel_scales[name].evidence(prediction["sensor_map"].sel(sensor=name)) for name in names
-    ]
-    prediction["evidence"] = ("sensor", np.array(evidence, dtype=np.float64))
-    prediction["evidence_map"] = (("sensor", "y", "x"), np.stack(maps))
-    return prediction
+    scores, pixels = prediction["sensor_score"].values, prediction["sensor_map"].values
+    evidence = [part_scales[name].evidence(own) for name, own in zip(names, scores, strict=True)]
+    maps = [pixel_scales[name].evidence(own) for name, own in zip(names, pixels, strict=True)]
+    return prediction.assign(
+        evidence=("sensor", np.array(evidence, dtype=np.float64)),
+        evidence_map=(("sensor", "y", "x"), np.stack(maps)),
+    )
 
 
 def joined(prediction: xr.Dataset, combine: Callable[[xr.DataArray], xr.DataArray]) -> xr.Dataset:
@@ -50,11 +48,10 @@ def joined(prediction: xr.Dataset, combine: Callable[[xr.DataArray], xr.DataArra
     Returns
     -------
     Dataset
-        The same, with ``anomaly_map`` of the registered sensors and ``image_score`` of all.
+        With ``anomaly_map`` of the registered sensors and ``image_score`` of all.
     """
-    names = prediction["sensor"].values
-    same = prediction["grid"].values == prediction.attrs["reference"]
-    registered = [name for name, here in zip(names, same, strict=True) if here]
-    prediction["anomaly_map"] = combine(prediction["evidence_map"].sel(sensor=registered))
-    prediction["image_score"] = combine(prediction["evidence"])
-    return prediction
+    registered = prediction["grid"].values == prediction.attrs["reference"]
+    return prediction.assign(
+        anomaly_map=combine(prediction["evidence_map"].isel(sensor=registered)),
+        image_score=combine(prediction["evidence"]),
+    )

@@ -44,6 +44,7 @@ def new_prediction(
     Dataset
         With ``sensor_map`` and ``sensor_score``; a fusion adds the rest.
     """
+    grids = dict(zip(scene["sensor"].values.tolist(), scene["grid"].values, strict=True))
     return xr.Dataset(
         {
             "sensor_map": (("sensor", "y", "x"), np.asarray(maps, dtype=np.float32)),
@@ -51,9 +52,9 @@ def new_prediction(
         },
         coords={
             "sensor": list(sensors),
-            "grid": ("sensor", [str(scene["grid"].sel(sensor=name).item()) for name in sensors]),
-            "y": scene["y"],
-            "x": scene["x"],
+            "grid": ("sensor", [str(grids[name]) for name in sensors]),
+            "y": scene["y"].variable,
+            "x": scene["x"].variable,
         },
         attrs=dict(scene.attrs),
     )

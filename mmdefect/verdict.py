@@ -245,11 +245,9 @@ class Calibration:
             ``baseline`` and ``pixel_baseline``, what a good part usually scores: the median of
             the calibration parts' scores and of their fused maps' medians, 0 where there is none.
         """
-        present = [
-            str(name)
-            for name in prediction["sensor"].values
-            if np.isfinite(prediction["evidence"].sel(sensor=name))
-        ]
+        names = [str(name) for name in prediction["sensor"].values]
+        known = np.isfinite(prediction["evidence"].values)
+        present = [name for name, here in zip(names, known, strict=True) if here]
         judged = prediction.copy()
         used = self.usable(present, false_alarm)
         if len(used) < len(present):
@@ -257,10 +255,13 @@ class Calibration:
             judged["image_score"] = self.combine(judged["evidence"])
         good = self.fused(used) if used else np.empty(0)
         score = float(judged["image_score"].item())
-        judged["p_value"] = conformal_p(score, good)
-        alone = [self._alone(prediction, name, false_alarm) for name in self.sensors]
-        judged["sensor_p_value"] = ("sensor", [p for p, _ in alone])
-        judged["sensor_verdict"] = ("sensor", [verdict for _, verdict in alone])
+        own = dict(zip(names, prediction["sensor_score"].values.tolist(), strict=True))
+        alone = [self._alone(own[name], name, false_alarm) for name in self.sensors]
+        judged = judged.assign(
+            p_value=conformal_p(score, good),
+            sensor_p_value=("sensor", [p for p, _ in alone]),
+            sensor_verdict=("sensor", [verdict for _, verdict in alone]),
+        )
         threshold = conformal_threshold(good, false_alarm)
         judged.attrs["verdict"] = _verdict(score, threshold)
         judged.attrs["baseline"] = _median(good)
@@ -269,9 +270,8 @@ class Calibration:
             judged.attrs["threshold"] = threshold
         return judged
 
-    def _alone(self, prediction: xr.Dataset, sensor: str, false_alarm: float) -> tuple[float, str]:
+    def _alone(self, score: float, sensor: str, false_alarm: float) -> tuple[float, str]:
         """Give the p-value and the verdict that one sensor would give alone."""
-        score = float(prediction["sensor_score"].sel(sensor=sensor).item())
         good = self.of_sensor(sensor)
         return conformal_p(score, good), _verdict(score, conformal_threshold(good, false_alarm))
 

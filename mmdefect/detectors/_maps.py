@@ -132,7 +132,8 @@ def predicted(
         learnt from; ``sensor_score`` (sensor): the mean of the map's worst thousandth, without
         the pixels that are judged apart.
     """
-    valid = scene["valid"].sel(sensor=sensor).values & learn_mask(scene)
+    place = scene["sensor"].values.tolist().index(sensor)
+    valid = scene["valid"].values[place] & learn_mask(scene)
     pixels = np.full(valid.shape, np.nan, dtype=np.float32)
     if grid_of is not None and valid.any():
         pixels = to_pixels(grid_of(), valid, blur)
