@@ -106,12 +106,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as below:
         folder = Path(below)
         late, both = (in_a_process_of_its_own(kind, folder) for kind in ("late", "transformer"))
+        print("| | banks | banks and transformer |\n|---|---|---|")
+        print(f"| fit {both['parts']} good parts, processor s | {late['seconds']:.0f} | "
+              f"{both['seconds']:.0f} |")  # fmt: skip
+        print(f"| peak memory of fitting, MiB (scenes alone {late['mib_before']}) | {late['mib']} "
+              f"| {both['mib']} |", flush=True)  # fmt: skip
         banks, whole = by_turns(asked, folder)
-    print("| | banks | banks and transformer |\n|---|---|---|")
-    print(f"| fit {both['parts']} good parts, processor s | {late['seconds']:.0f} | "
-          f"{both['seconds']:.0f} |")  # fmt: skip
-    print(f"| peak memory of fitting, MiB (scenes alone {late['mib_before']}) | {late['mib']} | "
-          f"{both['mib']} |")  # fmt: skip
     print(f"| a capture, processor ms | {1e3 * np.median(banks):.0f} | "
           f"{1e3 * np.median(whole):.0f} |")  # fmt: skip
     low, middle, high = np.quantile(whole / banks - 1, [0.25, 0.5, 0.75])

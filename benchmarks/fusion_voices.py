@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
+from paired_draws import replicated, wins
 
 from mmdefect.fusion._rules import RULES, correlation_of, labelled
 from mmdefect.fusion._weights import weights_of
-from mmdefect.metrics import Estimate, auroc_replicates, difference
+from mmdefect.metrics import Estimate, difference
 
 COPY = "copy"
 TAUGHT = (10, 30, 0)  # defective parts that teach; 0: the whole half
@@ -54,8 +55,7 @@ def ruled(rows: np.ndarray, names: list[str], good: np.ndarray | None) -> np.nda
 
 def area(held: Held, scores: list[np.ndarray], wanted: np.ndarray) -> np.ndarray:
     """Mean over seeds of the AUROC and its replicates; ``wanted``: the defective parts."""
-    each = [auroc_replicates(own[~held.bad], own[wanted]) for own in scores]
-    return np.asarray(np.mean(each, axis=0))
+    return replicated(np.mean([wins(own[~held.bad], own[wanted]) for own in scores], axis=0))
 
 
 def copies(held: Held) -> list[dict[str, Any]]:
