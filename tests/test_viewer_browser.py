@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from shown import HEIGHT, WIDTH, packed, scene_of
+from shown import HEIGHT, WIDTH, packed, record_of, scene_of
 
 from mmdefect.viewer import Link, page_of
 
@@ -351,11 +351,15 @@ def test_links_lead_to_the_pages_beside_it(browser, tmp_path):
 def test_a_hostile_name_is_shown_and_not_run(browser, tmp_path):
     name = "<img src=x onerror=\"document.title='owned'\"></script><script>1/0</script>"
     path = tmp_path / "hostile.html"
-    pages = page_of([packed(scene_of(name=name))], name)
+    region = record_of(scene_of())["regions"][0]
+    region["beside"][0]["capture"] = name
+    pages = page_of([packed(scene_of(name=name), regions=[region])], name)
     path.write_text("".join(pages), encoding="utf-8")
     browser.open(path)
     assert browser.text("#title") == name
-    assert browser.run("return document.images.length") == 0
+    assert browser.text(".beside figure + figure figcaption") == name
+    patches = browser.run("return [...document.images].map(one => one.src.slice(0, 22))")
+    assert patches == ["data:image/png;base64,"] * 2
     assert browser.requests() == [path.as_uri()]
     assert browser.complaints() == []
 
