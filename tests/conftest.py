@@ -64,3 +64,11 @@ def miniature(tmp_path_factory: pytest.TempPathFactory):
         return made[name]
 
     return of
+
+
+@pytest.fixture(scope="module")
+def three_threads():
+    """Let three threads share our own loops, whatever the machine; torch has read its number."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "3")
+        yield

@@ -27,17 +27,18 @@ TEST, TRAIN = "plate/test/good/001", "plate/train/good/003"
 SUFFIXES = {"rgb": ".png", "points": ".tiff", "mask": ".png"}
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A small miniature of colour and points."""
+    root = tmp_path_factory.mktemp("made")
+    write_miniature(read_card("folder"), root, side=SIDE, train=6, test=4)
+    return root
+
+
 @pytest.fixture
-def lay(tmp_path):
-    """Give a function that lays out a small miniature of colour and points."""
-
-    def of(**counts: int) -> Path:
-        root = tmp_path / "captures"
-        counts = {"train": 6, "test": 4} | counts
-        write_miniature(read_card("folder"), root, side=SIDE, **counts)
-        return root
-
-    return of
+def lay(made, tmp_path):
+    """Give a function that lays a copy of it out, to be changed."""
+    return lambda: shutil.copytree(made, tmp_path / "captures")
 
 
 def frame(root: Path, capture: str, sensor: str) -> Path:

@@ -14,6 +14,8 @@ from mmdefect.detectors.memory_bank import MemoryBank
 from mmdefect.errors import NotFittedError
 from mmdefect.scene import new_scene
 
+pytestmark = pytest.mark.usefixtures("three_threads")
+
 SIDE = 48
 PLANTED = (slice(20, 30), slice(12, 22))
 

@@ -29,16 +29,23 @@ OWN = (
 PARTS = 24
 
 
-@pytest.fixture
-def healthy(tmp_path: Path) -> tuple[Path, Path]:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Good parts with a camera and an infrared camera, told apart by texture and noise."""
-    card, root = tmp_path / "own.toml", tmp_path / "parts"
-    card.write_text(OWN + '[rig]\nregistered = ["infrared"]\n')
+    folder = tmp_path_factory.mktemp("healthy")
+    (folder / "own.toml").write_text(OWN + '[rig]\nregistered = ["infrared"]\n')
     rng = np.random.default_rng(7)
     for split, kind, count in (("train", "good", PARTS), ("test", "good", 20), ("test", "dent", 6)):
         for index in range(count):
-            save(root, split, kind, index, rng)
-    return card, root
+            save(folder / "parts", split, kind, index, rng)
+    return folder
+
+
+@pytest.fixture
+def healthy(made: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A copy of them, to be changed: the card, and the folder."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "own.toml", tmp_path / "parts"
 
 
 def save(root: Path, split: str, kind: str, index: int, rng: np.random.Generator) -> None:

@@ -11,6 +11,8 @@ from mmdefect.geometry.fpfh import fpfh
 from mmdefect.geometry.normals import local_planes
 from mmdefect.scene import PROMISES, blank_frame, new_scene
 
+pytestmark = pytest.mark.usefixtures("three_threads")
+
 SPECS = ["fpfh", "fpfh?radius=3", "surface", "surface?scales=2,4&degree=2"]
 
 

@@ -6,6 +6,8 @@ from scipy.ndimage import correlate1d
 
 from mmdefect.features._filters import separable
 
+pytestmark = pytest.mark.usefixtures("three_threads")
+
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 7, 5), (3, 40, 33), (1, 3, 130), (1, 90, 2)])
 @pytest.mark.parametrize("taps", [(1, 1), (3, 7), (5, 9), (13, 3), (37, 25)])

@@ -15,6 +15,8 @@ from mmdefect.learnable import learnable
 from mmdefect.miniature import write_miniature
 from mmdefect.scene import new_scene
 
+pytestmark = pytest.mark.usefixtures("three_threads")
+
 SIDE = 64
 
 

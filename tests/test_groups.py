@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from mmdefect.detectors._groups import Groups
 from mmdefect.detectors._search import Rows
 
+pytestmark = pytest.mark.usefixtures("three_threads")
+
 
 def crowds(rows: int, width: int, seed: int, spread: float = 0.2) -> torch.Tensor:
     """Rows about a few places, as patches lie; some of them twice."""

@@ -13,6 +13,8 @@ from mmdefect.metrics._counting import count_above, precisions, ramps
 from mmdefect.metrics._pixels import score_keys
 from mmdefect.metrics._sweep import Sweep, ramp_area
 
+pytestmark = pytest.mark.usefixtures("three_threads")
+
 
 def planted(captures, size=24, seed=0, levels=None):
     """Make maps in which every second capture has defects that score higher."""

@@ -13,6 +13,8 @@ from mmdefect.metrics import pixel_metrics
 from mmdefect.metrics._pixels import score_keys
 from mmdefect.metrics.pixel import PIXEL_METRICS, PRO_POINTS
 
+pytestmark = pytest.mark.usefixtures("three_threads")
+
 LIMITS = {"aupro_30": 0.3, "aupro_10": 0.1, "aupro_05": 0.05, "aupro_01": 0.01}
 UNDEFINED = (None, None, None)
 

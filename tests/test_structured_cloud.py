@@ -25,6 +25,8 @@ from mmdefect.structured.decode import Decoded, Limits, decode_frames
 from mmdefect.structured.stereo import match
 from mmdefect.structured.triangulate import Sight, triangulate
 
+pytestmark = pytest.mark.usefixtures("three_threads")
+
 ROWS, COLUMNS = 30, 40
 BENT = BrownConrady(-0.12, 0.05, 6e-4, -4e-4)
 

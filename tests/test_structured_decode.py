@@ -15,6 +15,8 @@ from mmdefect.structured.patterns import draw, lines, write_patterns
 from mmdefect.structured.stack import write_stack
 from mmdefect.structured.unwrap import PER_PX, chain, table
 
+pytestmark = pytest.mark.usefixtures("three_threads")
+
 WIDE = (320, 24)
 EVERY = [
     ("gray", (18.0,)),

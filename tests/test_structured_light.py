@@ -16,6 +16,8 @@ from mmdefect.simulate.station import DISTANCE_MM
 from mmdefect.simulate.tracer import World
 from mmdefect.structured.codes import complete
 
+pytestmark = pytest.mark.usefixtures("three_threads")
+
 SIZE = (40, 56)
 CARD = """
 name = "light"
