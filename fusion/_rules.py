@@ -73,13 +73,16 @@ def _mean(evidence: xr.DataArray, correlation: xr.DataArray) -> xr.DataArray:
 
 
 def _norm(evidence: xr.DataArray, correlation: xr.DataArray) -> xr.DataArray:
-    names = evidence["sensor"].values
-    block = correlation.sel(sensor=names, other=names)
-    alike = ((block - _ALIKE) / (1 - _ALIKE)).clip(0.0, 1.0).astype(evidence.dtype)
+    names = evidence["sensor"].values.tolist()
+    every = correlation["sensor"].values.tolist()
+    chosen = [every.index(name) for name in names]
+    block = correlation.values[np.ix_(chosen, chosen)]
+    alike = np.clip((block - _ALIKE) / (1 - _ALIKE), 0.0, 1.0).astype(evidence.dtype)
     squares = evidence**2
     if float(alike.sum()) > len(names):  # some say what others say
-        there = evidence.notnull().astype(evidence.dtype)
-        squares = squares / (alike * there.rename(sensor="other")).sum("other").clip(min=1.0)
+        there = evidence.notnull().astype(evidence.dtype).rename(sensor="other")
+        said = labelled(alike, names) * there
+        squares = squares / said.sum("other").clip(min=1.0)
     return squares.sum("sensor", min_count=1) ** 0.5
 
 

@@ -93,11 +93,11 @@ def _shares(fusion: Fusion, evidence: xr.DataArray, baseline: float) -> xr.DataA
     """
     names = [str(name) for name in evidence["sensor"].values]
     count = len(names)
-    worth = {
-        chosen: fusion.combine(evidence.sel(sensor=list(chosen))).fillna(baseline).values
-        for size in range(count + 1)
-        for chosen in combinations(names, size)
-    }
+    worth = {}
+    for size in range(count + 1):
+        for places in combinations(range(count), size):
+            told = fusion.combine(evidence.isel(sensor=list(places))).values
+            worth[tuple(names[n] for n in places)] = np.where(np.isnan(told), baseline, told)
     shares = xr.zeros_like(evidence, dtype=np.float64)
     for index, name in enumerate(names):
         others = [other for other in names if other != name]
