@@ -179,7 +179,7 @@ def test_a_line_that_cannot_be_written_leaves_the_journal_as_it_was(tmp_path, mo
 def place(tmp_path_factory) -> Path:
     """Captures in the folder grammar, and a model of them."""
     place = tmp_path_factory.mktemp("place")
-    write_miniature(read_card("mvtec3d"), place / "made", train=12, test=6, side=32)
+    write_miniature(read_card("mvtec3d"), place / "made", train=18, test=6, side=32)
     for split in ("train", "test"):
         for kind in (place / "made" / "plate" / split).iterdir():
             for old, new in (("rgb", "rgb"), ("xyz", "points")):
