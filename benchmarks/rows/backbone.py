@@ -32,12 +32,13 @@ def made(name: str, side: int) -> Case:
     shown = torch.randn(1, 3, side, side)
     ways, key = {}, f"bench-{name}-{side}"
     _ways.cache_folder = lambda: FOLDER
+    alike = {}
+    for told in filter(_ways._there, ("eager", "channels_last", "onnxruntime", "openvino")):
+        alike[told] = Stages(timm.create_model(name, num_classes=0).eval(), NETWORKS[name])
+        alike[told].network.load_state_dict(network.state_dict())
     with torch.inference_mode():
-        for told in ("eager", "channels_last", "onnxruntime", "openvino"):
-            if _ways._there(told):
-                own = Stages(timm.create_model(name, num_classes=0).eval(), NETWORKS[name])
-                own.network.load_state_dict(network.state_dict())
-                ways[told] = way(told, own, key, shown)
+        for told, own in alike.items():
+            ways[told] = way(told, own, key, shown)
         stages = Stages(network, NETWORKS[name])
         chosen = quickest(stages, f"{name}, random weights", shown)
         plain = [grid.clone() for grid in ways["eager"](shown)]
