@@ -29,6 +29,9 @@ Result = TypeVar("Result")
 
 FAST = {"contract", "nsz"}
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FAST}
+WORTH_A_THREAD = 4_000_000
+"""Products of two numbers that take about half a millisecond, as long as waking a thread pays."""
+
 _MOST_THREADS = 8
 _here = threading.local()
 

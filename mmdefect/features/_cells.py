@@ -12,12 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 
-from mmdefect.jit import in_bands, reordered
+from mmdefect.jit import WORTH_A_THREAD, in_bands, reordered
 
 Planes = NDArray[np.float32]
 _Band = tuple[Planes, NDArray[np.int64], NDArray[np.int64]]
-
-_PRODUCTS = 4_000_000  # that are worth waking a thread for
 
 
 def cells_of(planes: Planes, cells: tuple[int, int], bell: tuple[float, ...] = (1.0,)) -> Planes:
@@ -39,8 +37,10 @@ def cells_of(planes: Planes, cells: tuple[int, int], bell: tuple[float, ...] = (
     count, height, width = planes.shape
     down, across = _band(height, cells[0], bell), _band(width, cells[1], bell)
     found = np.empty((count, *cells), np.float32)
-    work = int((down[2] - down[1]).max()) * width
-    in_bands(_average, cells[0], planes, *down, *across, found, least=_PRODUCTS // (count * work))
+    work = count * int((down[2] - down[1]).max()) * width
+    in_bands(
+        _average, cells[0], planes, *down, *across, found, least=WORTH_A_THREAD // (count * work)
+    )
     return found
 
 

@@ -17,13 +17,12 @@ References
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.jit import in_bands, reordered
+from mmdefect.jit import WORTH_A_THREAD, in_bands, reordered
 
 Plane = NDArray[np.float32]
 Planes = NDArray[np.float32]
 
 ENERGIES = 6
-_PRODUCTS = 4_000_000  # that are worth waking a thread for
 _DIAGONAL = np.float32(0.7071)
 
 
@@ -50,7 +49,7 @@ def energies(plane: Plane, bells: Planes, scale: float, weight: Plane) -> Planes
     height, width = plane.shape
     rows = np.empty((3, height, width), np.float32)
     found = np.empty((ENERGIES, height, width), np.float32)
-    least = max(1, _PRODUCTS // (3 * bells.shape[1] * width))
+    least = max(1, WORTH_A_THREAD // (3 * bells.shape[1] * width))
     in_bands(_across, height, np.ascontiguousarray(plane), bells, rows, least=least)
     in_bands(_down, height, rows, bells, np.float32(scale), weight, found, least=least)
     return found

@@ -12,11 +12,9 @@ take four terms at a time so that a sum is stored once for four products.
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.jit import in_bands, reordered
+from mmdefect.jit import WORTH_A_THREAD, in_bands, reordered
 
 Planes = NDArray[np.float32]
-
-_PRODUCTS = 4_000_000  # that are worth waking a thread for: about half a millisecond
 
 
 def separable(planes: Planes, down: Planes, across: Planes) -> Planes:
@@ -36,7 +34,7 @@ def separable(planes: Planes, down: Planes, across: Planes) -> Planes:
     count, height, width = planes.shape
     flat = np.ascontiguousarray(planes).reshape(-1, width)
     rows = np.empty_like(flat)
-    least = _PRODUCTS // (width * len(across))
+    least = WORTH_A_THREAD // (width * len(across))
     in_bands(_across, len(flat), flat, np.ascontiguousarray(across), rows, least=least)
     filtered = np.empty_like(flat)
     in_bands(_down, len(flat), rows, np.ascontiguousarray(down), height, filtered, least=least)
