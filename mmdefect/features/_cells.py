@@ -38,9 +38,7 @@ def cells_of(planes: Planes, cells: tuple[int, int], bell: tuple[float, ...] = (
     down, across = _band(height, cells[0], bell), _band(width, cells[1], bell)
     found = np.empty((count, *cells), np.float32)
     work = count * int((down[2] - down[1]).max()) * width
-    in_bands(
-        _average, cells[0], planes, *down, *across, found, least=WORTH_A_THREAD // (count * work)
-    )
+    in_bands(_average, cells[0], planes, *down, *across, found, least=WORTH_A_THREAD // work)
     return found
 
 
@@ -49,11 +47,14 @@ def _band(side: int, cells: int, bell: tuple[float, ...]) -> _Band:
     """Give the matrix (cell, pixel), and from where to where its rows are not zero."""
     places = np.arange(cells)
     first, last = places * side // cells, -(-(places + 1) * side // cells)
-    pixel = np.arange(side)
-    inside = (pixel >= first[:, None]) & (pixel < last[:, None])
-    smoothed = correlate1d(np.eye(side), np.array(bell), axis=0, mode="nearest")
     reach = len(bell) // 2
-    matrix = (inside / (last - first)[:, None] @ smoothed).astype(np.float32)
+    pixel = np.arange(-reach, side + reach)
+    inside = (pixel >= first[:, None]) & (pixel < last[:, None])
+    wide = inside / (last - first)[:, None]
+    wide = correlate1d(wide, np.array(bell[::-1]), axis=1, mode="constant")
+    matrix = wide[:, reach : reach + side].astype(np.float32)
+    matrix[:, 0] += wide[:, :reach].sum(1)
+    matrix[:, -1] += wide[:, reach + side :].sum(1)
     return matrix, np.maximum(first - reach, 0), np.minimum(last + reach, side)
 
 
