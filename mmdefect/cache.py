@@ -109,9 +109,8 @@ class SceneCache:
             os.replace(path, self.folder / f"{key}.h5")
             self._make_room()
         except OSError:
-            for left in (path, path.with_name(path.name + ".partial")):
-                with suppress(OSError):
-                    left.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
     def _make_room(self) -> None:
         """Remove the scenes that were not asked for the longest, down to the bound."""
@@ -126,7 +125,7 @@ class SceneCache:
     def _entries(self) -> list[tuple[float, int, Path]]:
         """List what is there: time of last use, bytes, path."""
         found = []
-        for path in self.folder.glob("*.h5*"):
+        for path in self.folder.glob("*.h5"):
             with suppress(OSError):
                 told = path.stat()
                 found.append((told.st_mtime, told.st_size, path))

@@ -8,7 +8,6 @@ a person is to open is written by ``mmdefect.store``.
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +26,14 @@ _BROKEN = (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueErro
 
 
 def pack_scene(scene: xr.Dataset, path: Path) -> None:
-    """Write a scene, in one go.
+    """Write a scene.
 
     Parameters
     ----------
     scene : Dataset
         Of arrays of numbers, truth values and text.
     path : Path
-        Its folder must be there.
+        Its folder must be there. What is written is whole only once this returns.
 
     Raises
     ------
@@ -55,14 +54,12 @@ def pack_scene(scene: xr.Dataset, path: Path) -> None:
             line["text"] = values.astype(str).tolist()
         told.append(line)
     whole = {"variables": told, "coords": list(scene.coords), "attrs": _plain(scene.attrs)}
-    partial = path.with_name(path.name + ".partial")
-    with h5py.File(partial, "w") as file:
+    with h5py.File(path, "w") as file:
         held = file.create_dataset("values", (max(place, 1),), np.uint8)
         for start, values in arrays:
             if values.nbytes:
                 held[start : start + values.nbytes] = values.reshape(-1).view(np.uint8)
         file["told"] = np.frombuffer(json.dumps(whole).encode(), np.uint8)
-    os.replace(partial, path)
 
 
 def unpack_scene(path: Path, *, max_bytes: int = MAX_BYTES) -> xr.Dataset:

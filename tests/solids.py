@@ -2,6 +2,15 @@
 
 import numpy as np
 
+from mmdefect.simulate.body import Planted
+from mmdefect.simulate.raster import Raster
+
+
+def told_of(defect: Planted) -> tuple[Raster, dict[str, float], set[str]]:
+    """A defect's extent, its sizes, and what casts shadows that is no body of its part."""
+    own = {body.name for body in defect.part.bodies}
+    return defect.extent, defect.sizes, set(defect.shadows) - own
+
 
 def signed_volume(vertices: np.ndarray, triangles: np.ndarray) -> float:
     """By the divergence theorem; negative when the mesh faces inwards."""

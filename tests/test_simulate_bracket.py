@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 from scipy import ndimage
-from solids import is_closed, signed_volume
+from solids import is_closed, signed_volume, told_of
 
 from mmdefect.simulate.body import CHANNELS, Body, Part, Planted
 from mmdefect.simulate.bracket import BRACKET
@@ -40,12 +40,8 @@ def planted(kind: str, seed: int) -> Planted:
 
 @cache
 def told(kind: str, seed: int) -> tuple[Raster, dict[str, float], set[str]]:
-    """A defect's extent, its sizes, and what casts shadows that is no body of its part.
-
-    The parts are large and not kept.
-    """
-    defect = planted(kind, seed)
-    return defect.extent, defect.sizes, set(defect.shadows) - names(defect.part)
+    """What is kept of a defect; the parts are large."""
+    return told_of(planted(kind, seed))
 
 
 def volume_of(body: Body) -> float:

@@ -76,7 +76,7 @@ class Specimen:
     def __post_init__(self) -> None:
         """Refuse what there is not."""
         product_named(self.product)
-        station(self.size)
+        _ = self.rig
         if self.split not in SPLITS:
             raise CardError(f"no split {self.split!r}; there are: {', '.join(SPLITS)}")
 

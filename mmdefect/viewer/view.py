@@ -10,6 +10,7 @@ import xarray as xr
 
 from mmdefect.errors import MmdefectError
 from mmdefect.explain import Finding
+from mmdefect.features._contrast import contrasts_kept
 from mmdefect.inspection import Inspection
 from mmdefect.records import record_of
 from mmdefect.viewer.beside import GoodParts, Reader, beside
@@ -188,15 +189,17 @@ def packed_scene(
     """
     prediction = inspection.predict(scene)
     explanation = inspection.explain(scene, prediction)
+    with contrasts_kept():
+        regions = [
+            {**finding.why, "beside": _beside(scene, finding, good if number < _PICTURED else None)}
+            for number, finding in enumerate(explanation.findings)
+        ]
     told = scene.attrs if known else {}
     record: Row = {
         "capture": scene.attrs.get("capture", "capture"),
         **{key: told.get(key) for key in ("category", "kind", "label")},
         **record_of(prediction),
-        "regions": [
-            {**finding.why, "beside": _beside(scene, finding, good if number < _PICTURED else None)}
-            for number, finding in enumerate(explanation.findings)
-        ],
+        "regions": regions,
         "guarantee": explanation.guarantee,
     }
     shared = prediction.assign(
