@@ -72,8 +72,8 @@ class Good:
         """Give the same keys, but none below a floor."""
         return Good(self._captures, floor)
 
-    def chunks(self, most: int) -> Iterator[Keys]:
-        """Gather keys to arrays of about ``most``, free to be sorted until the next.
+    def chunks(self, most: int, to_keep: bool = False) -> Iterator[Keys]:
+        """Gather keys to arrays of about ``most``, free to be sorted until the next, or to be kept.
 
         ``seen`` counts them, once all are gone through.
         """
@@ -83,6 +83,7 @@ class Good:
             if size and size + room > len(gathered):
                 yield gathered[:size]
                 size = 0
+                gathered = np.empty(len(gathered), dtype=np.uint32) if to_keep else gathered
             if room > len(gathered):
                 gathered = np.empty(max(most, room), dtype=np.uint32)
             written = write(gathered[size:])
@@ -279,7 +280,7 @@ def _rank(key: Keys, good: Good, chunk: int) -> tuple[Counts, Counts]:
         tallies.append(own)
 
     if others:
-        _handed_out(counted, good.chunks(chunk // (2 * others)), others)
+        _handed_out(counted, good.chunks(chunk // (2 * others), to_keep=True), others)
     else:
         for pixels in good.chunks(chunk):
             counted(pixels)
@@ -288,12 +289,12 @@ def _rank(key: Keys, good: Good, chunk: int) -> tuple[Counts, Counts]:
 
 
 def _handed_out(work: Callable[[Keys], None], chunks: Iterable[Keys], others: int) -> None:
-    """Let other threads work on copies of the chunks, no more of them waiting than there are."""
+    """Let other threads work on the chunks, no more of them waiting than there are threads."""
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(others) as pool:
         for pixels in chunks:
             if len(waiting) > others:
                 waiting.popleft().result()
-            waiting.append(pool.submit(work, pixels.copy()))
+            waiting.append(pool.submit(work, pixels))
         while waiting:
             waiting.popleft().result()

@@ -17,7 +17,7 @@ from mmdefect.metrics._pixels import Counts, Maps
 from mmdefect.metrics._sweep import AUPRO_LIMITS, pro_areas
 
 _LIMIT = max(AUPRO_LIMITS.values())
-_TO_SPARE = 0.02
+_TO_SPARE = 0.01
 _A_SAMPLE = 10_000
 
 
