@@ -62,7 +62,8 @@ class Keys:
         near = there[:, window] & inside
         far = there @ regions.T.astype(np.int64) > 0
         held = (self.lists, self.counts, self.gaps)
-        _listed(window, near, hidden, far, ~clear, there.shape[1], *held)
+        every = np.arange(len(regions))
+        _listed(window, near, hidden, every, far, ~clear, there.shape[1], *held)
 
 
 def attended(asked: Rows, told: Rows, heads: int, sets: NDArray[np.int64], keys: Keys) -> Rows:
@@ -86,7 +87,10 @@ def attended(asked: Rows, told: Rows, heads: int, sets: NDArray[np.int64], keys:
     found = np.empty_like(asked)
     held = (keys.cells, keys.lists, keys.counts, keys.gaps)
     least = -(-WORTH_A_THREAD // (BLOCK**2 * len(asked) * keys.lists.shape[1] * told.shape[2]))
-    in_bands(_attend, len(keys.lists), asked, told, heads, sets, *held, found, least=least)
+    order = np.argsort(sets, kind="stable")
+    starts = np.searchsorted(sets[order], np.arange(len(told) + 1))
+    asks = (asked, told, heads, order, starts)
+    in_bands(_attend, len(keys.lists), *asks, *held, found, least=least)
     return found
 
 
@@ -95,6 +99,7 @@ def _listed(
     window: NDArray[np.int64],
     near: NDArray[np.bool_],
     hidden: NDArray[np.bool_],
+    every: NDArray[np.int64],
     far: NDArray[np.bool_],
     touched: NDArray[np.bool_],
     cells: int,
@@ -104,7 +109,6 @@ def _listed(
 ) -> None:
     """List every block's keys; what is hidden from a sensor's own queries comes first."""
     sensors, regions = far.shape
-    every = np.arange(regions)
     for b in range(len(window)):
         n, own = 0, lists[b]
         for s in range(sensors):
@@ -147,7 +151,8 @@ def _attend(
     asked: Rows,
     told: Rows,
     heads: int,
-    sets: NDArray[np.int64],
+    order: NDArray[np.int64],
+    starts: NDArray[np.int64],
     cells: Places,
     lists: Places,
     counts: Places,
@@ -157,9 +162,9 @@ def _attend(
     """Answer some blocks."""
     width, most = asked.shape[2] // heads, lists.shape[1]
     near = np.empty((2, heads, most, width), np.float32)
-    logits = np.empty(len(sets) * cells.shape[1] * most, np.float32)
+    logits = np.empty(len(order) * cells.shape[1] * most, np.float32)
     for own in range(len(told)):
-        targets = np.flatnonzero(sets == own)
+        targets = order[starts[own] : starts[own + 1]]
         rows = np.empty((len(targets) * cells.shape[1], width), np.float32)
         given, totals = np.empty_like(rows), np.empty(len(rows), np.float32)
         for b in range(start, stop):
@@ -192,7 +197,8 @@ def _ask(asked: Rows, targets: NDArray[np.int64], cells: Places, head: int, rows
     width, n = rows.shape[1], 0
     for t in targets:
         for cell in cells:
-            rows[n] = asked[t, cell, head * width : (head + 1) * width]
+            for d in range(width):
+                rows[n, d] = asked[t, cell, head * width + d]
             n += 1
 
 

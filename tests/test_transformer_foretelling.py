@@ -1,4 +1,4 @@
-"""The prepared network: it says what the network says, however the sensors lie and whatever lacks."""
+"""The prepared network says what the network says, whichever sensors and cells there are."""
 
 from importlib import import_module
 
