@@ -31,7 +31,19 @@ import numpy as np
 import xarray as xr
 from faults import PLANTED, spoiled
 from fusion_scores import kept_late
-from lines import FAULTY, HEALTHY, RATE, Line, Passing, Seen, condemned, judged, passing, watched
+from lines import (
+    FAULTY,
+    HEALTHY,
+    RATE,
+    Line,
+    Passing,
+    Seen,
+    condemned,
+    judged,
+    never_twice,
+    passing,
+    watched,
+)
 from sklearn.metrics import roc_auc_score
 
 from fusion import features, parser_of, tested
@@ -223,7 +235,7 @@ def defective_run(judge: Judge, healthy: Seen, seed: int, length: int = 30) -> t
     good, bad = (np.flatnonzero(healthy.labels == label) for label in ("good", "defect"))
     before, after = np.array_split(rng.permutation(good), 2)
     after = np.resize(after, length)
-    parts = np.concatenate([before, rng.choice(bad, length), after])
+    parts = np.concatenate([before, never_twice(rng, bad, length), after])
     told = watched(judge, Passing(*(rows[parts] for rows in healthy[2:])), seed)
     run_of = np.arange(len(before), len(before) + length)
     condemning = condemned(judge, healthy.evidence[parts])[tuple(range(len(healthy.sensors)))]
