@@ -199,7 +199,8 @@ def report(judge: Judge, healthy: Seen, under: dict, lines: int, product: str) -
     """Print one row per sensor and fault."""
     parts = len(judge.calibration.evidence)
     print("| product | sensor | fault | named | within 30 | as | after (median, most) | escapes | "
-          "of them before | alarms (interval) | harm | recovered after | others blamed |")  # fmt: skip
+          "of them before | alarms (interval) | harm | recovered after | "
+          "others blamed |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|---|---|---|---|---|")
     for (name, fault), faulty in under.items():
         going = [(seed, Line(healthy.labels, seed)) for seed in range(lines)]
