@@ -91,7 +91,7 @@ def inlined(step: Loop) -> Loop:
     callable
         The same function, compiled; type-checked as written.
     """
-    return cast(Loop, numba.njit(forceinline=True, **_OPTIONS)(step))
+    return cast(Loop, numba.njit(forceinline=True, _nrt=False, **_OPTIONS)(step))
 
 
 def threads() -> int:
