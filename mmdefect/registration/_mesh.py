@@ -36,18 +36,21 @@ def link(
 
     ``depth`` (y, x) is NaN where nothing was measured. The others are outliers, or nothing.
     """
-    rows, columns = depth.shape
     for i in range(start, stop):
-        for j in range(columns):
-            out[i, j] = NOTHING
+        for j in range(depth.shape[1]):
             z = depth[i, j]
-            if not z > 0:
-                continue
-            most = slope * z + slack
-            for k in range(max(i - 1, 0), min(i + 2, rows)):
-                for n in range(max(j - 1, 0), min(j + 2, columns)):
-                    if (k != i or n != j) and abs(depth[k, n] - z) <= most:
-                        out[i, j] = MEASURED
+            out[i, j] = MEASURED if z > 0 and _linked(depth, i, j, slope * z + slack) else NOTHING
+
+
+@inlined
+def _linked(depth: Any, i: int, j: int, most: float) -> bool:
+    """Tell whether one of eight neighbours differs by no more than ``most``."""
+    z, rows, columns = depth[i, j], depth.shape[0], depth.shape[1]
+    for k in range(max(i - 1, 0), min(i + 2, rows)):
+        for n in range(max(j - 1, 0), min(j + 2, columns)):
+            if abs(depth[k, n] - z) <= most and (k != i or n != j):
+                return True
+    return False
 
 
 @compiled
@@ -182,16 +185,17 @@ def stand(
     ``plane`` holds scale and offset in x, then in y. ``w``, 1/mm, is 0 where nothing stands or it
     is not in front.
     """
+    m = (motion[0], motion[1], motion[2], motion[3], motion[4], motion[5], motion[6], motion[7],
+         motion[8], motion[9], motion[10], motion[11])  # fmt: skip
+    across, right, down, under = plane[0], plane[1], plane[2], plane[3]
     for i in range(start, stop):
         for j in range(state.shape[1]):
-            w[i, j] = 0
-            if state[i, j] == NOTHING:
-                continue
-            p, q, z = moved(motion, points[0, i, j], points[1, i, j], points[2, i, j])
-            if z > 0:
-                w[i, j] = 1 / z
-                x[i, j] = p / z * plane[0] + plane[1]
-                y[i, j] = q / z * plane[2] + plane[3]
+            p, q, z = moved(
+                m, float(points[0, i, j]), float(points[1, i, j]), float(points[2, i, j])
+            )
+            over = 1 / z
+            x[i, j], y[i, j] = p * over * across + right, q * over * down + under
+            w[i, j] = over if (z > 0) & (state[i, j] != NOTHING) else 0.0
 
 
 @compiled
@@ -202,13 +206,10 @@ def bend(
 
     ``camera`` holds fx, fy, cx, cy. Beyond the lens's reach ``w`` becomes 0.
     """
+    bends = (lens[0], lens[1], lens[2], lens[3], lens[4], lens[5], lens[6])
+    fx, fy, cx, cy = camera[0], camera[1], camera[2], camera[3]
     for i in range(start, stop):
         for j in range(w.shape[1]):
-            if w[i, j] > 0:
-                p, q = bent(
-                    lens, (x[i, j] - camera[2]) / camera[0], (y[i, j] - camera[3]) / camera[1]
-                )
-                out[0, i, j] = p * camera[0] + camera[2]
-                out[1, i, j] = q * camera[1] + camera[3]
-                if not np.isfinite(p + q):
-                    w[i, j] = 0
+            p, q = bent(bends, (x[i, j] - cx) / fx, (y[i, j] - cy) / fy)
+            out[0, i, j], out[1, i, j] = p * fx + cx, q * fy + cy
+            w[i, j] = w[i, j] if abs(p + q) < np.inf else 0.0
