@@ -222,23 +222,24 @@ def _fill(
     """Write two triangles with a common edge where they are nearer than what was written before."""
     over = 1 / (end[0] * one[1] - one[0] * end[1]) if upper != NOTHING else np.nan
     under = 1 / (end[0] * other[1] - other[0] * end[1]) if lower != NOTHING else np.nan
-    for i in range(np.uintp(top), np.uintp(bottom + 1)):
-        for j in range(np.uintp(first), np.uintp(last + 1)):
-            if rays is None:
-                px, py = j - place[0], i - place[1]
-            else:
-                px, py = rays[0, i, j] - place[0], rays[1, i, j] - place[1]
-            beside = py * end[0] - px * end[1]
-            far, aside = (px * one[1] - py * one[0]) * over, beside * over
-            inside = (far >= _INSIDE) & (aside >= _INSIDE) & (far + aside <= 1 - _INSIDE)
-            high = place[2] + far * end[2] + aside * one[2]
-            high = high if inside else 0.0
-            far, aside = (px * other[1] - py * other[0]) * under, beside * under
-            inside = (far >= _INSIDE) & (aside >= _INSIDE) & (far + aside <= 1 - _INSIDE)
-            low = place[2] + far * end[2] + aside * other[2]
-            low = low if inside else 0.0
-            before, was = near[i, j], kind[i, j]
-            depth = np.float32(max(high, low))
-            of = upper if high >= low else lower
-            near[i, j] = max(before, depth)
-            kind[i, j] = of if depth > before else was
+    i, j, end_of_row = np.uintp(top), np.uintp(first), np.uintp(last)
+    for _ in range((bottom + 1 - top) * (last + 1 - first)):
+        if rays is None:
+            px, py = j - place[0], i - place[1]
+        else:
+            px, py = rays[0, i, j] - place[0], rays[1, i, j] - place[1]
+        beside = py * end[0] - px * end[1]
+        far, aside = (px * one[1] - py * one[0]) * over, beside * over
+        inside = (far >= _INSIDE) & (aside >= _INSIDE) & (far + aside <= 1 - _INSIDE)
+        high = place[2] + far * end[2] + aside * one[2]
+        high = high if inside else 0.0
+        far, aside = (px * other[1] - py * other[0]) * under, beside * under
+        inside = (far >= _INSIDE) & (aside >= _INSIDE) & (far + aside <= 1 - _INSIDE)
+        low = place[2] + far * end[2] + aside * other[2]
+        low = low if inside else 0.0
+        before, was = near[i, j], kind[i, j]
+        depth = np.float32(max(high, low))
+        near[i, j] = max(before, depth)
+        kind[i, j] = (upper if high >= low else lower) if depth > before else was
+        over_the_end = j == end_of_row
+        i, j = i + np.uintp(over_the_end), np.uintp(first) if over_the_end else j + _ONE
