@@ -237,9 +237,10 @@ def _fill(
         inside = (far >= _INSIDE) & (aside >= _INSIDE) & (far + aside <= 1 - _INSIDE)
         low = place[2] + far * end[2] + aside * other[2]
         low = low if inside else 0.0
-        before, was = near[i, j], kind[i, j]
-        depth = np.float32(max(high, low))
-        near[i, j] = max(before, depth)
-        kind[i, j] = (upper if high >= low else lower) if depth > before else was
+        before, was = near[i, j], int(kind[i, j])
+        depth = np.float32(high if high > low else low)
+        nearer = depth > before
+        near[i, j] = depth if nearer else before
+        kind[i, j] = was + nearer * ((upper if high >= low else lower) - was)
         over_the_end = j == end_of_row
         i, j = i + np.uintp(over_the_end), np.uintp(first) if over_the_end else j + _ONE
