@@ -14,7 +14,9 @@ from mmdefect.registration._mesh import NOTHING, WALL
 
 _MARGIN = 1e-3
 _INSIDE = -1e-6
-_ONE = np.uintp(1)
+_ONE: Any = np.uintp(1)
+_FOUR: Any = np.uintp(4)
+_KINDS = 7
 
 
 def rasterise(
@@ -30,8 +32,7 @@ def rasterise(
     Parameters
     ----------
     mesh : tuple
-        x, y, w (y, x) as ``stand`` gives them, the scanner's depth (y, x) in mm, the state (y, x),
-        and the slope and slack of the jump rule.
+        x, y, w (y, x) as ``stand`` gives them, and how the squares are cut (y - 1, x - 1).
     size : (int, int)
         Height and width of the raster.
     pixels : array (2, y, x), optional
@@ -51,8 +52,7 @@ def rasterise(
     count = threads()
     near = np.zeros((count, *size), dtype=np.float32)
     kind = np.zeros((count, *size), dtype=np.uint8)
-    rows = len(mesh[0]) - 1
-    in_bands(_rasterise, rows, *mesh, walls, pixels, rays, near, kind, bands=count)
+    in_bands(_rasterise, len(mesh[3]), *mesh, walls, pixels, rays, near, kind, bands=count)
     if count > 1:
         in_bands(_merge, size[0], near, kind)
     return near[0], kind[0]
@@ -71,58 +71,41 @@ def _merge(band: int, start: int, stop: int, near: Any, kind: Any) -> None:
 
 @compiled
 def _rasterise(
-    band: int, start: int, stop: int, x: Any, y: Any, w: Any, depth: Any, state: Any,
-    slope: float, slack: float, walls: bool, pixels: Any, rays: Any, near: Any, kind: Any,
+    band: int, start: int, stop: int, x: Any, y: Any, w: Any, squares: Any, walls: bool,
+    pixels: Any, rays: Any, near: Any, kind: Any,
 ) -> None:  # fmt: skip
-    """Rasterise the triangles below rows ``start`` to ``stop``: two a square of four points.
+    """Rasterise the triangles below rows ``start`` to ``stop``.
 
-    The square is cut along the diagonal whose ends differ less in depth, or beside a missing
-    corner. Squares that may cover a pixel are listed first, row by row: whether one does cannot be
+    Squares that may cover a pixel are listed first, row by row: whether one does cannot be
     foretold, and a processor that guesses wrong in the middle of the work does it twice.
     """
-    listed = np.empty((8, state.shape[1]), dtype=np.int32)
+    listed = np.empty((8, squares.shape[1]), dtype=np.int32)
     for i in range(np.uintp(start), np.uintp(stop)):
-        count = _list(
-            i, x, y, w, depth, state, slope, slack, walls, pixels, near.shape[1:], listed
-        )
+        count = _list(i, x, y, w, squares, walls, pixels, near.shape[1:], listed)
         for n in range(np.uintp(count)):
             _square(listed[:, n], i, x, y, w, rays, near[band], kind[band])
 
 
 @inlined
 def _list(
-    i: int, x: Any, y: Any, w: Any, depth: Any, state: Any, slope: float, slack: float,
-    walls: bool, pixels: Any, size: tuple[int, int], listed: Any,
+    i: int, x: Any, y: Any, w: Any, squares: Any, walls: bool, pixels: Any,
+    size: tuple[int, int], listed: Any,
 ) -> int:  # fmt: skip
     """List the squares of a row that may cover a pixel; give their number.
 
     ``listed`` (8, n) takes the columns of the diagonal's upper and lower end, the kinds of the
     triangles above and below it, and the first and last column and row of pixels.
     """
-    count, below = np.uintp(0), i + _ONE
-    for j in range(np.uintp(state.shape[1] - 1)):
-        cut = _cut(i, j, depth, state)
-        if cut < 0:
-            continue
-        right = j + np.uintp(cut)
-        left = j + _ONE - np.uintp(cut)
-        one, other = depth[i, left], depth[below, right]
-        closest, farthest = min(one, other), max(one, other)
-        ends = (min(state[i, left], state[below, right]) > NOTHING) & (
-            min(w[i, left], w[below, right]) > 0
-        )
-        highest = max(state[i, left], state[below, right])
-        upper, lower = NOTHING, NOTHING
-        if ends & (w[i, right] > 0):
-            upper = _kind(
-                highest, closest, farthest, state[i, right], depth[i, right], slope, slack, walls
-            )
-        if ends & (w[below, left] > 0):
-            lower = _kind(
-                highest, closest, farthest, state[below, left], depth[below, left], slope, slack,
-                walls,
-            )  # fmt: skip
-        if upper == NOTHING and lower == NOTHING:
+    count = np.uintp(0)
+    below = i + _ONE
+    for j in range(np.uintp(squares.shape[1])):
+        square = np.uintp(squares[i, j])
+        right = j + (square & _ONE)
+        left = j + _ONE - (square & _ONE)
+        ends = min(w[i, left], w[below, right]) > 0
+        upper = _drawn(int(square >> _ONE) & _KINDS, walls, ends & (w[i, right] > 0))
+        lower = _drawn(int(square >> _FOUR), walls, ends & (w[below, left] > 0))
+        if (upper == NOTHING) & (lower == NOTHING):
             continue
         if pixels is None:
             west, east = _between(x, i, left, below, right, upper, lower)
@@ -138,47 +121,21 @@ def _list(
         listed[3, count], listed[4, count], listed[5, count] = lower, first, last
         listed[6, count], listed[7, count] = top, bottom
         count += np.uintp((first <= last) & (top <= bottom))
-    return count
+    return int(count)
 
 
 @inlined
-def _cut(i: int, j: int, depth: Any, state: Any) -> int:
-    """Tell how to cut a square: 1 along the falling diagonal, 0 the rising one, -1 not at all."""
-    below, beside = i + _ONE, j + _ONE
-    a, b = state[i, j] == NOTHING, state[i, beside] == NOTHING
-    c, d = state[below, j] == NOTHING, state[below, beside] == NOTHING
-    missing = int(a) + int(b) + int(c) + int(d)
-    if missing > 1:
-        return -1
-    if missing == 1:
-        return 1 if b or c else 0
-    falls = abs(depth[i, j] - depth[below, beside]) <= abs(depth[i, beside] - depth[below, j])
-    return 1 if falls else 0
+def _drawn(kind: int, walls: bool, ahead: bool) -> int:
+    """Give a triangle's kind, or ``NOTHING`` where it is not to be drawn."""
+    return kind if ahead & (walls | (kind != WALL)) else NOTHING
 
 
 @inlined
-def _kind(
-    highest: int, closest: float, farthest: float, state: int, depth: float, slope: float,
-    slack: float, walls: bool,
-) -> int:  # fmt: skip
-    """Give a triangle's kind from its two ends and its third corner.
-
-    It is the corners' highest state, ``WALL``, or ``NOTHING``.
-    """
-    if state == NOTHING:
-        return NOTHING
-    closest = min(closest, depth)
-    if max(farthest, depth) - closest > slope * closest + slack:
-        return WALL if walls else NOTHING
-    return max(highest, state)
-
-
-@inlined
-def _square(
-    listed: Any, i: int, x: Any, y: Any, w: Any, rays: Any, near: Any, kind: Any
-) -> None:
+def _square(listed: Any, i: int, x: Any, y: Any, w: Any, rays: Any, near: Any, kind: Any) -> None:
     """Write the two triangles of a square as it is listed."""
-    left, right, below = np.uintp(listed[0]), np.uintp(listed[1]), i + _ONE
+    left: Any = np.uintp(listed[0])
+    right: Any = np.uintp(listed[1])
+    below = i + _ONE
     place = (float(x[i, left]), float(y[i, left]), float(w[i, left]))
     end = _from(place, x, y, w, below, right)
     one, other = _from(place, x, y, w, i, right), _from(place, x, y, w, below, left)
@@ -232,11 +189,11 @@ def _fill(
         far, aside = (px * one[1] - py * one[0]) * over, beside * over
         inside = (far >= _INSIDE) & (aside >= _INSIDE) & (far + aside <= 1 - _INSIDE)
         high = place[2] + far * end[2] + aside * one[2]
-        high = high if inside else 0.0
+        high = high if inside else np.float64(0)
         far, aside = (px * other[1] - py * other[0]) * under, beside * under
         inside = (far >= _INSIDE) & (aside >= _INSIDE) & (far + aside <= 1 - _INSIDE)
         low = place[2] + far * end[2] + aside * other[2]
-        low = low if inside else 0.0
+        low = low if inside else np.float64(0)
         before, was = near[i, j], int(kind[i, j])
         depth = np.float32(high if high > low else low)
         nearer = depth > before

@@ -16,7 +16,7 @@ from mmdefect.registration._lens import bent, moved
 _LEAST_SHARE = 1e-4
 _LEAST_WIDTH = 1e-2
 _MOST_WIDTH = 60.0
-_ONE = np.uintp(1)
+_ONE: Any = np.uintp(1)
 
 
 @compiled
@@ -180,12 +180,12 @@ def _mean(
         and upper + down <= frame.shape[1]
     ):
         return
-    left, top, across, down = np.uintp(first), np.uintp(upper), np.uintp(across), np.uintp(down)
+    left, top = np.uintp(first), np.uintp(upper)
     for k in range(np.uintp(frame.shape[0])):
         total = 0.0
-        for m in range(down):
+        for m in range(np.uintp(down)):
             along = 0.0
-            for n in range(across):
+            for n in range(np.uintp(across)):
                 along += shares[0, n] * frame[k, top + m, left + n]
             total += shares[1, m] * along
         out[k, i, j] = total if abs(total) < np.inf else np.nan
