@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from mmdefect.jit import compiled
 from mmdefect.prediction import new_prediction
 from mmdefect.scene import apart_of, registered_in
 
@@ -183,7 +184,20 @@ def combined(evidence: xr.DataArray, rule: str, joint: Joint | None) -> xr.DataA
 
 def _norm(evidence: NDArray[np.floating]) -> NDArray[Any]:
     """Join sources (source, …): the Euclidean norm of those that are there, NaN for none."""
-    there = np.isfinite(evidence)
-    joint = np.sqrt((np.where(there, evidence, 0.0) ** 2).sum(0))
-    joined: NDArray[Any] = np.where(there.any(0), joint, np.nan).astype(evidence.dtype)
-    return joined
+    flat = np.ascontiguousarray(evidence).reshape(len(evidence), -1)
+    joined = np.empty(flat.shape[1], flat.dtype)
+    _joined(flat, joined)
+    return joined.reshape(evidence.shape[1:])
+
+
+@compiled
+def _joined(evidence: NDArray[np.floating], joined: NDArray[np.floating]) -> None:
+    """Join sources (source, place)."""
+    zero = evidence.dtype.type(0)
+    for place in range(len(joined)):
+        squares, there = zero, False
+        for source in range(len(evidence)):
+            own = evidence[source, place]
+            if np.isfinite(own):
+                squares, there = squares + own * own, True
+        joined[place] = np.sqrt(squares) if there else np.nan
