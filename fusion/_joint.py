@@ -13,12 +13,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mmdefect.jit import compiled
-from mmdefect.prediction import new_prediction
-from mmdefect.scene import apart_of, registered_in
+from mmdefect.scene import apart_of
 
 from ._held_out import HeldOut, scales_of
 from ._rules import RULES, labelled
 from ._scales import Scale
+from ._weighing import told
 
 
 class Said(NamedTuple):
@@ -93,9 +93,9 @@ class Joint:
         rng = np.random.default_rng(seed)
         held = {name: HeldOut(count, rng, seed) for name in sensors}
         for scene, said, fold in scored:
-            told = new_prediction(scene, list(sensors), _norm(said.maps), _norm(said.parts))
-            for name in sensors:
-                held[name].add(told.sel(sensor=[name]), apart_of(scene, name), fold)
+            scores, pixels = _norm(said.parts), _norm(said.maps)
+            for name, score, own in zip(sensors, scores, pixels, strict=True):
+                held[name].take(own, float(score), apart_of(scene, name), fold)
         scales = scales_of({name: parts.learnt(False) for name, parts in held.items()}, heavy)
         return cls(sensors, sources, scales.parts, scales.pixels, scales.correlation)
 
@@ -122,21 +122,14 @@ class Joint:
                 evidence[index] = self.parts[name].evidence(evidence[index])
             joint = self.pixels[name].evidence(maps[index])
             np.copyto(maps[index], joint, where=twice[index])
-        told = new_prediction(scene, self.sensors, pixels, scores).assign(
-            seconds=("sensor", said.seconds),
-            source_evidence=(("source", "sensor"), said.parts),
-            evidence=("sensor", evidence),
-            evidence_map=(("sensor", "y", "x"), maps),
-            source=self.sources,
-        )
-        registered = [name for name in registered_in(scene) if name in self.sensors]
-        on_grid = told["evidence_map"]
-        if registered != self.sensors:
-            on_grid = on_grid.sel(sensor=registered)
-        return told.assign(
-            anomaly_map=combined(on_grid, rule, self),
-            image_score=combined(told["evidence"], rule, self),
-        )
+        more: dict[str, Any] = {
+            "source_evidence": (("source", "sensor"), said.parts),
+            "source": (("source",), np.array(self.sources)),
+        }
+        return told(
+            scene, self.sensors, (scores, pixels), (evidence, maps), said.seconds,
+            lambda weight: combined(weight, rule, self), more,
+        )  # fmt: skip
 
     def state(self) -> dict[str, Any]:
         """Give what was learnt, for JSON."""
