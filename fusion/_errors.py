@@ -3,14 +3,10 @@
 from itertools import combinations
 
 import numpy as np
-import torch
-import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ._network import Guess
 from ._tokens import Tokens
-from ._windows import Windows
 
 _WORST_SHARE = 0.005
 _LEAST_WEIGHT = 0.1
@@ -18,46 +14,46 @@ _MOST_ERROR = 100.0
 _ALL_SUBSETS = 4
 
 
-def standing_out(guess: Guess, whole: Tokens, windows: Windows, kept: Tensor) -> Tensor:
+def standing_out(mean: Tensor, log_variance: Tensor, shown: Tensor, kept: Tensor) -> Tensor:
     """Measure how far what was shown is from what was foretold.
 
     Parameters
     ----------
-    guess : Guess
-    whole : Tokens
-        Of the same scenes, stacked.
-    windows : Windows
-        Of all blocks.
+    mean, log_variance : Tensor (sensor, cell, dim), float32
+        What the network expected.
+    shown : Tensor (sensor, cell, dim), float32
     kept : Tensor (sensor, dim), bool
+        Which numbers of a sensor's tokens mean something.
 
     Returns
     -------
-    Tensor (scene, sensor, cell), float32
-        About 0 with a spread of 1 where the network is right about itself; NaN where nothing was
-        measured.
+    Tensor (sensor, cell), float32
+        About 0 with a spread of 1 where the network is right about itself.
     """
-    wanted = whole.values[:, :, windows.cells]
-    error = ((wanted - guess.mean).square() * (-guess.log_variance).exp()).clamp(max=_MOST_ERROR)
-    weight = (1 - guess.log_variance.exp()).clamp_min(0) + _LEAST_WEIGHT
-    weight = weight * kept[:, None, None]
-    told = (weight * (error - 1)).sum(-1) / (2 * weight.square().sum(-1)).sqrt()
-    found = torch.full(whole.there.shape, torch.nan)
-    found[:, :, windows.cells] = told
-    return torch.where(whole.there, found, torch.nan)
+    variance = log_variance.exp()
+    error = ((shown - mean).square() / variance).clamp(max=_MOST_ERROR)
+    weight = ((1 - variance).clamp_min(0) + _LEAST_WEIGHT) * kept[:, None]
+    return (weight * (error - 1)).sum(-1) / (2 * weight.square().sum(-1)).sqrt()
 
 
-def alone(name: str, cells: NDArray[np.float32], apart: NDArray[np.bool_]) -> xr.Dataset:
-    """Give one sensor's cells and the part's score, as a detector would."""
+def worst_of(cells: NDArray[np.float32], apart: NDArray[np.bool_]) -> float:
+    """Score a part by its worst cells, as a detector would.
+
+    Parameters
+    ----------
+    cells : float32 array (row, column)
+        NaN without evidence.
+    apart : bool array (row, column)
+        Cells that do not count.
+
+    Returns
+    -------
+    float
+        NaN without evidence.
+    """
     counted = cells[np.isfinite(cells) & ~apart]
     worst = max(1, round(_WORST_SHARE * counted.size))
-    score = float(np.sort(counted)[-worst:].mean()) if counted.size else float("nan")
-    return xr.Dataset(
-        {
-            "sensor_map": (("sensor", "y", "x"), cells[None]),
-            "sensor_score": ("sensor", np.array([score])),
-        },
-        coords={"sensor": [name]},
-    )
+    return float(np.sort(counted)[-worst:].mean()) if counted.size else float("nan")
 
 
 def subsets_of(sensors: tuple[str, ...]) -> list[tuple[str, ...]]:

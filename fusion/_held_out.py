@@ -85,10 +85,16 @@ class HeldOut:
             Pixels that do not count in the part's score.
         fold : int
         """
-        pixels = prediction["sensor_map"].values[0]
+        score = float(prediction["sensor_score"].item())
+        self.take(prediction["sensor_map"].values[0], score, apart, fold)
+
+    def take(
+        self, pixels: NDArray[np.float32], score: float, apart: NDArray[np.bool_], fold: int
+    ) -> None:
+        """Take a part's map (y, x) and score in, as `add` does."""
         self.shape = pixels.shape
         self.folds.append(fold)
-        self.scores.append(float(prediction["sensor_score"].item()))
+        self.scores.append(score)
         self.maps.append(coarse(pixels))
         here = np.where(apart, np.nan, pixels) if apart.any() else pixels
         self.counted.append(coarse(here) if apart.any() else self.maps[-1])

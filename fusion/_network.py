@@ -22,7 +22,7 @@ from ._tokens import BLOCK, Tokens
 from ._windows import Windows
 
 _WAVES = 6
-_SPREADS = (-5.0, 2.0)
+SPREADS = (-5.0, 2.0)
 
 
 class Guess(NamedTuple):
@@ -75,7 +75,7 @@ class Network(nn.Module):
         self.flat = nn.Linear(4 * _WAVES, width)
         self.space = nn.Linear(6 * _WAVES, width)
         self.nothing = nn.Parameter(torch.randn(width) * 0.5)
-        self.layers = nn.ModuleList(_Layer(width, shape.heads) for _ in range(shape.layers))
+        self.layers = nn.ModuleList(Layer(width, shape.heads) for _ in range(shape.layers))
         self.last = nn.LayerNorm(width)
         self.tell = nn.Parameter(torch.randn(sensors, width, 2 * dims) * 0.1 * width**-0.5)
 
@@ -96,7 +96,7 @@ class Network(nn.Module):
         Guess
         """
         plain = self._keys(shown, flat)
-        space = torch.where(shown.placed[..., None], self.space(_waves(shown.place)), 0.0)
+        space = torch.where(shown.placed[..., None], self.space(waves(shown.place)), 0.0)
         others = [s for s in range(self.shape.sensors) if s != self.shape.geometry]
         told = {s: rows for s, rows in zip(
             others, self._asked(others, plain + space[:, None], space, shown, flat, windows),
@@ -107,12 +107,12 @@ class Network(nn.Module):
         rows = torch.stack([told[s] for s in range(self.shape.sensors)], dim=1)
         out = torch.einsum("bspcw,swd->bspcd", self.last(rows), self.tell)
         mean, spread = out.chunk(2, dim=-1)
-        return Guess(mean, spread.clamp(*_SPREADS))
+        return Guess(mean, spread.clamp(*SPREADS))
 
     def _keys(self, shown: Tokens, flat: Tensor) -> Tensor:
         """Embed the tokens (scene, sensor, cell, width), without their places in space."""
         rows = torch.einsum("bsnd,sdw->bsnw", shown.values, self.read) + self.kind[:, None]
-        keys: Tensor = self.mixed(gelu(rows)) + rows + self.flat(_waves(flat))
+        keys: Tensor = self.mixed(gelu(rows)) + rows + self.flat(waves(flat))
         return keys
 
     def _asked(
@@ -128,7 +128,7 @@ class Network(nn.Module):
         if not targets:
             return []
         count, blocks = len(keys), len(windows.cells)
-        where = self.flat(_waves(flat)).expand(count, -1, -1)
+        where = self.flat(waves(flat)).expand(count, -1, -1)
         where = where if space is None else where + space
         beside = _beside(targets, keys, shown.there)
         where = where[:, None] + torch.einsum("bsnv,svw->bsnw", beside, self.beside[targets])
@@ -145,7 +145,7 @@ class Network(nn.Module):
         return list(rows.unbind(2))
 
 
-class _Layer(nn.Module):
+class Layer(nn.Module):
     """Cross-attention from queries to tokens, and a network for each query."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -215,7 +215,7 @@ def _summaries(keys: Tensor, there: Tensor, windows: Windows) -> Tensor:
     return total / count.clamp_min(1)[..., None]
 
 
-def _waves(places: Tensor) -> Tensor:
+def waves(places: Tensor) -> Tensor:
     """Describe places by sines and cosines of doubling frequency."""
     factor = torch.pi * 2.0 ** torch.arange(_WAVES, device=places.device) / 2
     angles = (places[..., None] * factor).flatten(-2)

@@ -168,10 +168,17 @@ class Positions:
         float
             The part's score; the detector's own where all places are alike.
         """
-        pixels = prediction["sensor_map"].values[0]
+        score = float(prediction["sensor_score"].item())
+        return self.held_against(prediction["sensor_map"].values[0], score, apart)
+
+    def held_against(
+        self, pixels: Plane, score: float, apart: NDArray[np.bool_]
+    ) -> tuple[Plane, float]:
+        """Hold one sensor's map (y, x) and its score of the part against places, as `rescored`."""
         if self.is_flat:
-            return pixels, float(prediction["sensor_score"].item())
-        return self.relative(pixels), self.part(coarse(np.where(apart, np.nan, pixels)))
+            return pixels, score
+        counted = np.where(apart, np.nan, pixels) if apart.any() else pixels
+        return self.relative(pixels), self.part(coarse(counted))
 
     def state(self) -> dict[str, Plane]:
         """Give what was learnt, as arrays."""

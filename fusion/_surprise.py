@@ -28,7 +28,8 @@ from mmdefect.contracts import Tensors
 from mmdefect.errors import MmdefectError
 from mmdefect.keyed import below, under
 
-from ._errors import alone, only, standing_out, subsets_of
+from ._errors import only, standing_out, subsets_of, worst_of
+from ._foretelling import Foretelling
 from ._held_out import HeldOut, Scales, scales_of
 from ._lessons import Schedule
 from ._network import Network, Shape
@@ -117,6 +118,7 @@ class Surprise:
         self.schedule = schedule or Schedule()
         self.heavy = heavy
         self.windows = windows_of(layout.grid)
+        self._ready: dict[int, Foretelling] = {}
 
     def fit(self, held: Sequence[Tokens], folds: Sequence[int], checkpoint: Path | None) -> Self:
         """Train the networks, and learn what good errors look like.
@@ -190,8 +192,8 @@ class Surprise:
         scales = self.scales_.get(there, self.scales_[self.layout.sensors])
         places = self.positions_ if without is None else self.without_.get(without, self.positions_)
         for index, name in enumerate(self.layout.sensors):
-            shown = alone(name, maps[index], apart[index])
-            pixels, score = places[name].rescored(shown, apart[index])
+            score = worst_of(maps[index], apart[index])
+            pixels, score = places[name].held_against(maps[index], score, apart[index])
             cells[index] = scales.pixels[name].evidence(pixels)
             parts[index] = scales.parts[name].evidence(score)
         return cells, parts
@@ -318,20 +320,23 @@ class Surprise:
         for tokens, own, fold in zip(held, half, folds, strict=True):
             maps = self._errors(self.networks_[1 - own], tokens)
             for index, name in enumerate(self.layout.sensors):
-                shown = alone(name, maps[index], nowhere)
+                shown, score = maps[index], worst_of(maps[index], nowhere)
                 if self.without_:
-                    pixels, score = self.without_[fold][name].rescored(shown, nowhere)
-                    shown["sensor_map"].values[0], shown["sensor_score"].values[0] = pixels, score
-                kept[name].add(shown, nowhere, fold)
+                    places = self.without_[fold][name]
+                    shown, score = places.held_against(shown, score, nowhere)
+                kept[name].take(shown, score, nowhere, fold)
         return kept
 
     def _errors(self, network: Network, tokens: Tokens) -> NDArray[np.float32]:
         """Give every cell's error (sensor, row, column), NaN where there is none."""
-        whole = Tokens(*(part[None] for part in tokens))
-        with torch.inference_mode():
-            guess = network(whole, self.layout.flat, self.windows)
-        found = standing_out(guess, whole, self.windows, self.layout.kept)
-        return found[0].reshape(len(found[0]), *self.layout.grid).numpy()
+        ready = self._ready.get(id(network))
+        if ready is None or ready.network is not network:
+            ready = Foretelling(network, self.layout.flat, self.windows)
+            self._ready[id(network)] = ready
+        mean, log_variance = ready(tokens)
+        found = standing_out(mean, log_variance, tokens.values, self.layout.kept)
+        found = torch.where(tokens.there, found, torch.nan)
+        return found.reshape(len(found), *self.layout.grid).numpy()
 
 
 def _fingerprint(tokens: Tokens) -> float:

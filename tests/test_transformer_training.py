@@ -228,7 +228,7 @@ def test_the_network_may_be_compiled(monkeypatch):
 
 def test_half_the_digits_teach_as_much(whole, monkeypatch):
     asked = []
-    forward = network._Layer.forward
+    forward = network.Layer.forward
 
     def watched(own, rows, *others):
         asked.append(torch.is_autocast_enabled("cpu"))
@@ -236,7 +236,7 @@ def test_half_the_digits_teach_as_much(whole, monkeypatch):
         assert asked[-1] == (own.query(rows).dtype == torch.bfloat16)
         return told
 
-    monkeypatch.setattr(network._Layer, "forward", watched)
+    monkeypatch.setattr(network.Layer, "forward", watched)
     schedule = lessons.Schedule(most_steps=50, batch=6, blocks=0.5, seed=3, amp=True)
     halved = train(schedule)
     assert 0 < sum(asked) < len(asked)

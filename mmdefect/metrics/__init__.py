@@ -8,7 +8,7 @@ from mmdefect.metrics.boxes import box_metrics, match_boxes
 from mmdefect.metrics.intervals import Estimate, auroc_interval, wilson
 from mmdefect.metrics.paired import auroc_replicates, difference
 from mmdefect.metrics.part import part_metrics, rates
-from mmdefect.metrics.pixel import PRO_POINTS, pixel_metrics, pixel_replicates
+from mmdefect.metrics.pixel import PRO_POINTS, aupro, pixel_metrics, pixel_replicates
 
 METRICS: tuple[str, ...] = (
     "image_auroc",
@@ -31,6 +31,7 @@ __all__ = [
     "METRICS",
     "PRO_POINTS",
     "Estimate",
+    "aupro",
     "auroc_interval",
     "auroc_replicates",
     "box_metrics",

@@ -14,19 +14,20 @@ others, and memory stays within a budget:
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from mmdefect.jit import threads
 from mmdefect.metrics._counting import count_above
-from mmdefect.metrics._pixels import Counts, Floats, Keys, Maps, Pixels, Reader
+from mmdefect.metrics._pixels import Counts, Floats, Keys, Maps, Pixels, Reader, write_good
 from mmdefect.metrics._sweep import Steps, Totals
 
 T = TypeVar("T")
 
-_HALF = 16
-_BUCKETS = 1 << _HALF
+HALF = 16
+_BUCKETS = 1 << HALF
 
 # What the budget is spent on, and what a pixel costs at the peak of that work.
 _KEPT_SHARE, _MARKED_SHARE, _CHUNK_SHARE, _STEPS_SHARE = 0.25, 0.125, 0.125, 0.5
@@ -52,6 +53,61 @@ class Again(Generic[T]):
         return iter(self._make())
 
 
+class Good:
+    """Keys of defect-free pixels: from memory, or read again.
+
+    Parameters
+    ----------
+    captures : list of Pixels or Reader
+    floor : int
+        Lower keys are left out.
+    """
+
+    def __init__(self, captures: list[Pixels] | Reader, floor: int = 0) -> None:
+        self._captures = captures
+        self._floor = floor
+        self.seen = 0
+
+    def down_to(self, floor: int) -> "Good":
+        """Give the same keys, but none below a floor."""
+        return Good(self._captures, floor)
+
+    def chunks(self, most: int, to_keep: bool = False) -> Iterator[Keys]:
+        """Gather keys to arrays of about ``most``, free to be sorted until the next, or to be kept.
+
+        ``seen`` counts them, once all are gone through.
+        """
+        gathered = np.empty(0, dtype=np.uint32)
+        size = self.seen = 0
+        for room, write in self._captured():
+            if size and size + room > len(gathered):
+                yield gathered[:size]
+                size = 0
+                gathered = np.empty(len(gathered), dtype=np.uint32) if to_keep else gathered
+            if room > len(gathered):
+                gathered = np.empty(max(most, room), dtype=np.uint32)
+            written = write(gathered[size:])
+            size, self.seen = size + written, self.seen + written
+        if size:
+            yield gathered[:size]
+
+    def _captured(self) -> Iterator[tuple[int, Callable[[Keys], int]]]:
+        """Go through the captures: the room that each needs, and what writes its keys."""
+        if isinstance(self._captures, Reader):
+            for score_map, mask, _ in self._captures.checked():
+                yield mask.size, partial(write_good, score_map, mask, self._floor)
+            return
+        for pixels in self._captures:
+            keys = pixels.good[pixels.good >= self._floor] if self._floor else pixels.good
+            yield keys.size, partial(_copied, keys)
+
+
+def _copied(keys: Keys, into: Keys) -> int:
+    """Copy keys to the beginning of an array, and count them."""
+    into[: keys.size] = keys
+    return keys.size
+
+
 class Survey(NamedTuple):
     """What a first pass over the maps found.
 
@@ -62,7 +118,7 @@ class Survey(NamedTuple):
     """
 
     captures: Iterable[Pixels]
-    good: Iterable[Keys]
+    good: Good
     marked: Iterable[Pixels]
     totals: Totals
     defective: list[bool]
@@ -117,10 +173,10 @@ def survey(maps: Maps, byte_budget: int) -> Survey:
         kept.add(pixels)
         if pixels.regions:
             marked.add(pixels._replace(good=pixels.good[:0].copy()))
-            buckets += np.bincount(pixels.defect >> _HALF, minlength=_BUCKETS)
+            buckets += np.bincount(pixels.defect >> HALF, minlength=_BUCKETS)
     return Survey(
         kept.captures if kept.open else reader,
-        Again(lambda: (pixels.good for pixels in kept.captures) if kept.open else reader.good()),
+        Good(kept.captures if kept.open else reader),
         marked.captures if marked.open else Again(reader.marked),
         Totals(outside, int(buckets.sum()), regions),
         defective,
@@ -173,6 +229,7 @@ def plan(buckets: Counts, most: int) -> list[Span]:
     while before < from_top[-1]:
         start = int(np.searchsorted(from_top, before, "right"))
         stop = max(start + 1, int(np.searchsorted(from_top, before + most, "right")))
+        stop = int(np.searchsorted(from_top, from_top[stop - 1])) + 1  # no empty one at its end
         pixels = int(from_top[stop - 1]) - before
         spans.append(Span(_BUCKETS - stop, _BUCKETS - 1 - start, pixels))
         before += pixels
@@ -183,7 +240,7 @@ def _sorted(captures: Iterable[Pixels], span: Span) -> tuple[Keys, Counts, Float
     """Tell distinct keys apart by sorting, descending, with pixels and overlap of each."""
     keys, weights = [], []
     for pixels in captures:
-        bucket = pixels.defect >> _HALF
+        bucket = pixels.defect >> HALF
         inside = (bucket >= span.low) & (bucket <= span.high)
         keys.append(pixels.defect[inside])
         weights.append(pixels.weight[inside])
@@ -199,7 +256,7 @@ def _tallied(captures: Iterable[Pixels], span: Span) -> tuple[Keys, Counts, Floa
     """Tell the keys of one bucket apart by a tally of their lower halves, descending."""
     count, overlap = np.zeros(_BUCKETS, dtype=np.int64), np.zeros(_BUCKETS)
     for pixels in captures:
-        inside = pixels.defect >> _HALF == span.low
+        inside = pixels.defect >> HALF == span.low
         lower = pixels.defect[inside] & np.uint32(_BUCKETS - 1)
         count += np.bincount(lower, minlength=_BUCKETS)
         overlap += np.bincount(lower, weights=pixels.weight[inside], minlength=_BUCKETS)
@@ -207,47 +264,37 @@ def _tallied(captures: Iterable[Pixels], span: Span) -> tuple[Keys, Counts, Floa
     return (span.low * _BUCKETS + lower).astype(np.uint32), count[lower], overlap[lower]
 
 
-def _rank(key: Keys, good: Iterable[Keys], chunk: int) -> tuple[Counts, Counts]:
+def _rank(key: Keys, good: Good, chunk: int) -> tuple[Counts, Counts]:
     """Count the defect-free pixels that score above each key, and those that reach it.
 
-    Other threads sort and count while this one reads; whole numbers add up in any order.
+    Other threads sort and count while this one reads, each into a tally of its own.
     """
     ascending = np.ascontiguousarray(key[::-1])
-    total = np.zeros((2, key.size), dtype=np.int64)
-
-    def counted(pixels: Keys) -> Counts:
-        counts = np.zeros((2, key.size), dtype=np.int64)
-        pixels.sort()
-        count_above(pixels, ascending, counts[0], counts[1])
-        return counts
-
     others = threads() - 1
-    if not others:
-        for pixels in _chunks(good, chunk):
-            total += counted(pixels)
-        return total[0, ::-1], total[1, ::-1]
-    waiting: deque[Future[Counts]] = deque()
-    with ThreadPoolExecutor(others) as pool:
-        for pixels in _chunks(good, chunk // (2 * others)):
-            if len(waiting) > others:
-                total += waiting.popleft().result()
-            waiting.append(pool.submit(counted, pixels.copy()))
-        while waiting:
-            total += waiting.popleft().result()
+    tallies = [np.zeros((2, key.size), dtype=np.int64) for _ in range(max(1, others))]
+
+    def counted(pixels: Keys) -> None:
+        pixels.sort()
+        own = tallies.pop()
+        count_above(pixels, ascending, own[0], own[1])
+        tallies.append(own)
+
+    if others:
+        _handed_out(counted, good.chunks(chunk // (2 * others), to_keep=True), others)
+    else:
+        for pixels in good.chunks(chunk):
+            counted(pixels)
+    total = sum(tallies[1:], tallies[0])
     return total[0, ::-1], total[1, ::-1]
 
 
-def _chunks(good: Iterable[Keys], most: int) -> Iterator[Keys]:
-    """Gather defect-free pixels to arrays of about ``most``, free to be sorted until the next."""
-    gathered = np.empty(0, dtype=np.uint32)
-    size = 0
-    for keys in good:
-        if size and size + keys.size > len(gathered):
-            yield gathered[:size]
-            size = 0
-        if keys.size > len(gathered):
-            gathered = np.empty(max(most, keys.size), dtype=np.uint32)
-        gathered[size : size + keys.size] = keys
-        size += keys.size
-    if size:
-        yield gathered[:size]
+def _handed_out(work: Callable[[Keys], None], chunks: Iterable[Keys], others: int) -> None:
+    """Let other threads work on the chunks, no more of them waiting than there are threads."""
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(others) as pool:
+        for pixels in chunks:
+            if len(waiting) > others:
+                waiting.popleft().result()
+            waiting.append(pool.submit(work, pixels))
+        while waiting:
+            waiting.popleft().result()

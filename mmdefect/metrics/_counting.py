@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.jit import compiled, reordered
+from mmdefect.jit import compiled, inlined, reordered
 
 _SIGN = np.uint32(1 << 31)
 _ALL = np.uint32(0xFFFFFFFF)
@@ -44,43 +44,99 @@ def keys_of(bits: NDArray[np.uint32], keys: NDArray[np.uint32]) -> bool:
 
 @compiled
 def keys_outside(
-    bits: NDArray[np.uint32], marked: NDArray[np.bool_], keys: NDArray[np.uint32]
-) -> bool:
-    """Turn the scores of pixels outside a mask into keys, row by row.
+    bits: NDArray[np.uint32],
+    marked: NDArray[np.bool_],
+    floor: np.uint32,
+    keys: NDArray[np.uint32],
+) -> tuple[int, bool]:
+    """Turn the scores of pixels outside a mask into keys, row by row, and drop those below a floor.
 
     Parameters
     ----------
     bits : uint32 array (y, x)
         Of the scores.
     marked : bool array (y, x)
+    floor : uint32
+        The lowest key that is kept; 0 keeps all.
     keys : uint32 array (pixel,)
-        As many as are not marked; written to.
+        At least as many as are not marked; written to.
 
     Returns
     -------
+    int
+        Number of keys written.
     bool
         Whether all these scores are finite; else the keys mean nothing.
     """
-    first, width = 0, bits.shape[1]
-    row = np.empty(width, np.uint32)
+    size, width = np.uint64(0), np.uint64(bits.shape[1])
+    row, own = np.empty(width, np.uint32), np.empty(width, np.uint32)
     finite = True
     for y in range(len(bits)):
-        own = marked[y]
         inside = 0
         for x in range(width):
-            inside += own[x]
-        if inside == 0:
-            finite &= keys_of(bits[y], keys[first : first + width])
-            first += width
-            continue
-        left = 0
-        for x in range(width):
-            if not own[x]:
-                row[left] = bits[y, x]
-                left += 1
-        finite &= keys_of(row[:left], keys[first : first + left])
-        first += left
-    return finite
+            inside += marked[y, x]
+        left = width - np.uint64(inside)
+        if inside:
+            _unmarked(bits[y], marked[y], row)
+        scores = row[:left] if inside else bits[y]
+        if floor:
+            finite &= keys_of(scores, own)
+            size += _not_below(own[:left], floor, keys[size:])
+        else:
+            finite &= keys_of(scores, keys[size : size + left])
+            size += left
+    return int(size), finite
+
+
+@inlined
+def _unmarked(bits: NDArray[np.uint32], marked: NDArray[np.bool_], row: NDArray[np.uint32]) -> None:
+    """Gather what is not marked."""
+    left = np.uint64(0)
+    for x in range(np.uint64(len(bits))):
+        if not marked[x]:
+            row[left] = bits[x]
+            left += np.uint64(1)
+
+
+@inlined
+def _not_below(keys: NDArray[np.uint32], floor: np.uint32, kept: NDArray[np.uint32]) -> np.uint64:
+    """Gather keys that are not below a floor, without a branch that would be guessed wrongly."""
+    size = np.uint64(0)
+    for place in range(np.uint64(len(keys))):
+        key = keys[place]
+        kept[size] = key
+        size += np.uint64(key >= floor)
+    return size
+
+
+@compiled
+def tally_outside(
+    bits: NDArray[np.uint32],
+    marked: NDArray[np.bool_],
+    step: int,
+    half: int,
+    buckets: NDArray[np.int64],
+) -> None:
+    """Count some finite scores outside a mask by the upper bits of their keys.
+
+    Parameters
+    ----------
+    bits : uint32 array (y, x)
+        Of the scores.
+    marked : bool array (y, x)
+    step : int
+        One row in so many is looked at, and one pixel in so many of it.
+    half : int
+        Number of bits that are left out.
+    buckets : int64 array (bucket,)
+        Added to.
+    """
+    for y in range(0, bits.shape[0], step):
+        for x in range(0, bits.shape[1], step):
+            own = bits[y, x]
+            if not marked[y, x] and own & _EXPONENT != _EXPONENT:
+                key = own ^ (_ALL if own & _SIGN else _SIGN)
+                buckets[key >> np.uint32(half)] += step * step
 
 
 @compiled

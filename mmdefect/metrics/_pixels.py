@@ -13,16 +13,14 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import label
 
 from mmdefect.errors import SceneError
 from mmdefect.metrics._counting import keys_of, keys_outside
+from mmdefect.metrics._regions import weigh
 
 Keys = NDArray[np.uint32]
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
-
-_EIGHT_NEIGHBORS = np.ones((3, 3), dtype=np.bool_)
 
 
 class Maps(Protocol):
@@ -62,20 +60,15 @@ class Reader:
 
     def each(self, good: Callable[[], bool]) -> Iterator[Pixels]:
         """Read every capture once; its defect-free pixels are only counted unless wanted."""
-        for score_map, mask, capture in self._checked():
+        for score_map, mask, capture in self.checked():
             yield capture_pixels(score_map, mask, capture, good())
-
-    def good(self) -> Iterator[Keys]:
-        """Read every capture's defect-free pixels once."""
-        for score_map, mask, _ in self._checked():
-            yield good_keys(score_map, mask)
 
     def marked(self) -> Iterator[Pixels]:
         """Read every capture's defect pixels once."""
         return self.each(lambda: False)
 
-    def _checked(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_], str]]:
-        """Go through the captures, and count them."""
+    def checked(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_], str]]:
+        """Go through the maps, the masks and how an error calls the captures, and count them."""
         number = 0
         for number, (score_map, mask) in enumerate(self._maps, start=1):
             capture = f"capture {number} of {len(self._maps)}"
@@ -121,27 +114,51 @@ def capture_pixels(
     keys = good_keys(score_map, mask) if good else np.empty(0, dtype=np.uint32)
     if outside == mask.size:
         return Pixels(keys, keys[:0], np.empty(0), 0, outside)
-    weight, regions = overlap_weights(mask)
-    return Pixels(keys, _defect_keys(score_map, mask), weight, regions, outside)
+    box = _box(mask)
+    weight, regions = overlap_weights(mask[box])
+    defect = _defect_keys(score_map[box][mask[box]], score_map)
+    return Pixels(keys, defect, weight, regions, outside)
 
 
 def good_keys(score_map: NDArray[np.float32], mask: NDArray[np.bool_]) -> Keys:
     """Give the keys of the pixels outside a mask, as ``capture_pixels`` does."""
-    keys = np.empty(mask.size - int(np.count_nonzero(mask)), dtype=np.uint32)
+    keys = np.empty(mask.size, dtype=np.uint32)
+    return keys[: write_good(score_map, mask, 0, keys)]
+
+
+def write_good(
+    score_map: NDArray[np.float32], mask: NDArray[np.bool_], floor: int, keys: Keys
+) -> int:
+    """Write the keys of the pixels outside a mask, but none below a floor.
+
+    Parameters
+    ----------
+    score_map : float32 array (y, x)
+    mask : bool array (y, x)
+    floor : int
+    keys : uint32 array (pixel,)
+        At least as many as the map has; written to.
+
+    Returns
+    -------
+    int
+        How many were written.
+    """
     scores, marked = np.ascontiguousarray(score_map), np.ascontiguousarray(mask)
-    if not keys_outside(scores.view(np.uint32), marked, keys):
-        lowest = _lowest(score_map)
-        if lowest is None:
-            return np.zeros_like(keys)
-        scores = np.where(np.isfinite(scores), scores, lowest)
-        keys_outside(scores.view(np.uint32), marked, keys)
-    return keys
+    size, finite = keys_outside(scores.view(np.uint32), marked, np.uint32(floor), keys)
+    if finite:
+        return size
+    lowest = _lowest(score_map)
+    if lowest is None:
+        size = 0 if floor else mask.size - int(np.count_nonzero(mask))
+        keys[:size] = 0
+        return size
+    scores = np.where(np.isfinite(scores), scores, lowest)
+    return keys_outside(scores.view(np.uint32), marked, np.uint32(floor), keys)[0]
 
 
-def _defect_keys(score_map: NDArray[np.float32], mask: NDArray[np.bool_]) -> Keys:
-    """Give the keys of the pixels in a mask."""
-    box = _box(mask)
-    scores = score_map[box][mask[box]]
+def _defect_keys(scores: NDArray[np.float32], score_map: NDArray[np.float32]) -> Keys:
+    """Give the keys of some scores of a map."""
     keys = np.empty(scores.size, dtype=np.uint32)
     if not keys_of(scores.view(np.uint32), keys):
         lowest = _lowest(score_map)
@@ -190,16 +207,17 @@ def overlap_weights(mask: NDArray[np.bool_]) -> tuple[Floats, int]:
     regions : int
         Number of regions.
     """
-    box = mask[_box(mask)]
-    labels, regions = label(box, structure=_EIGHT_NEIGHBORS)
-    region = labels[box]
-    return 1 / np.bincount(region)[1:][region - 1], int(regions)
+    weight = np.empty(np.count_nonzero(mask))
+    regions = weigh(np.ascontiguousarray(mask), weight)
+    return weight, regions
 
 
 def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
     """Give the rows and columns that hold all marked pixels, of which there is one at least."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    rows = np.flatnonzero(mask.any(axis=1))
+    high = slice(rows[0], rows[-1] + 1)
+    columns = np.flatnonzero(mask[high].any(axis=0))
+    return high, slice(columns[0], columns[-1] + 1)
 
 
 def _check(score_map: NDArray[np.float32], mask: NDArray[np.bool_], capture: str) -> None:

@@ -69,14 +69,13 @@ class Sweep:
 
     def add(self, steps: Steps) -> None:
         """Take in the next steps."""
-        good, defect, regions = self._totals
+        good, defect, _ = self._totals
         found = self._found + np.cumsum(steps.found)
         counts = steps.above, steps.reached
         self._sums["pixel_auroc"] += ramps(*counts, steps.found, good) / defect / good
         self._sums["pixel_ap"] += precisions(found, steps.reached, steps.found) / defect
-        for name, limit in AUPRO_LIMITS.items():
-            area = ramps(*counts, steps.overlap, limit * good)
-            self._sums[name] += area / regions / (limit * good)
+        for name, area in pro_areas(steps, self._totals).items():
+            self._sums[name] += area
         overlap = np.append(0.0, np.cumsum(steps.overlap))
         for n, ranks in self._ranks.items():
             self._overlap[n] += overlap[np.searchsorted(steps.reached, ranks, "right")]
@@ -113,6 +112,28 @@ class Sweep:
         """Give about 2,000 keys, descending, at which the curves can be cut into bins."""
         last = _last_of_level(np.concatenate(self._levels))
         return np.concatenate(self._edges)[last]
+
+
+def pro_areas(steps: Steps, totals: Totals) -> dict[str, float]:
+    """Give what steps add to each AUPRO.
+
+    Parameters
+    ----------
+    steps : Steps
+    totals : Totals
+
+    Returns
+    -------
+    dict of str to float
+        By the names of ``AUPRO_LIMITS``. A step above which so many defect-free pixels lie as the
+        limit allows adds nothing.
+    """
+    areas = {}
+    for name, limit in AUPRO_LIMITS.items():
+        most = limit * totals.good
+        area = ramps(steps.above, steps.reached, steps.overlap, most)
+        areas[name] = area / totals.regions / most
+    return areas
 
 
 def ramp_area(above: NDArray[Any], reached: NDArray[Any], limit: float | Floats) -> Floats:

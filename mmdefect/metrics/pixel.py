@@ -14,6 +14,7 @@ from mmdefect.metrics._bootstrap import replicates
 from mmdefect.metrics._collect import collect, survey
 from mmdefect.metrics._pixels import Floats, Maps
 from mmdefect.metrics._sweep import AUPRO_LIMITS, EXACT, GRIDS, PRO_AT, Sweep
+from mmdefect.metrics._top import top_areas
 from mmdefect.metrics.intervals import UNDEFINED, Estimate, percentile_interval
 
 PRO_POINTS = {f"pro_at_{at:g}": at for at in PRO_AT}
@@ -92,6 +93,36 @@ def pixel_metrics(
     curve = sweep.curve()
     points = {name: Estimate(curve[at], None, None) for name, at in PRO_POINTS.items()}
     return estimates | on_grids | points
+
+
+def aupro(maps: Maps, *, byte_budget: int = 256 * 2**20) -> dict[str, float]:
+    """Measure AUPRO alone, exactly, at all limits, in half the time of all metrics.
+
+    Parameters
+    ----------
+    maps, byte_budget
+        As `pixel_metrics` takes them.
+
+    Returns
+    -------
+    dict of str to float
+        ``aupro_30``, ``aupro_10``, ``aupro_05`` and ``aupro_01`` as `pixel_metrics` gives them,
+        without intervals. NaN without any defect pixel or without any defect-free one.
+
+    Raises
+    ------
+    SceneError
+        As `pixel_metrics` raises it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> score_map = np.array([[0, 1], [2, 3]], dtype=np.float32)
+    >>> aupro([(score_map, score_map > 1)])["aupro_30"]
+    1.0
+    """
+    areas = top_areas(maps, byte_budget)
+    return dict.fromkeys(AUPRO_LIMITS, np.nan) if areas is None else areas
 
 
 def pixel_replicates(
