@@ -16,12 +16,12 @@ from torch import from_numpy
 from torch.nn.functional import adaptive_avg_pool2d
 
 from mmdefect.contracts import Scenes, Tensors
-from mmdefect.detectors._maps import to_pixels
 from mmdefect.keyed import below, under
 from mmdefect.learnable import learn_mask
 from mmdefect.scene import apart_of
 
 from ._lessons import Schedule
+from ._pixels import pixels_of
 from ._reader import Once, Reader
 from ._surprise import Layout, Surprise
 
@@ -121,12 +121,11 @@ class Crossing:
         names, grid = self.reader.sensors, self.reader.grid_
         apart = np.stack([_coarse(apart_of(scene, name), grid) for name in names])
         cells, parts = self.surprise.evidence(tokens, apart, without)
-        learn = learn_mask(scene)
-        found = {}
-        for index, name in enumerate(names):
-            valid = scene["valid"].sel(sensor=name).values & learn
-            found[name] = Told(to_pixels(cells[index], valid, _BLUR), float(parts[index]))
-        return found
+        valid = scene["valid"].sel(sensor=names).values & learn_mask(scene)
+        maps = pixels_of(cells, valid, _BLUR)
+        return {
+            name: Told(own, float(part)) for name, own, part in zip(names, maps, parts, strict=True)
+        }
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
         """Give what was learnt: arrays, and what JSON can hold."""

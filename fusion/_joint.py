@@ -12,12 +12,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from mmdefect.prediction import new_prediction
-from mmdefect.scene import apart_of, registered_in
+from mmdefect.jit import compiled
+from mmdefect.scene import apart_of
 
 from ._held_out import HeldOut, scales_of
 from ._rules import RULES, labelled
 from ._scales import Scale
+from ._weighing import told
 
 
 class Said(NamedTuple):
@@ -92,9 +93,9 @@ class Joint:
         rng = np.random.default_rng(seed)
         held = {name: HeldOut(count, rng, seed) for name in sensors}
         for scene, said, fold in scored:
-            told = new_prediction(scene, list(sensors), _norm(said.maps), _norm(said.parts))
-            for name in sensors:
-                held[name].add(told.sel(sensor=[name]), apart_of(scene, name), fold)
+            scores, pixels = _norm(said.parts), _norm(said.maps)
+            for name, score, own in zip(sensors, scores, pixels, strict=True):
+                held[name].take(own, float(score), apart_of(scene, name), fold)
         scales = scales_of({name: parts.learnt(False) for name, parts in held.items()}, heavy)
         return cls(sensors, sources, scales.parts, scales.pixels, scales.correlation)
 
@@ -121,21 +122,14 @@ class Joint:
                 evidence[index] = self.parts[name].evidence(evidence[index])
             joint = self.pixels[name].evidence(maps[index])
             np.copyto(maps[index], joint, where=twice[index])
-        told = new_prediction(scene, self.sensors, pixels, scores).assign(
-            seconds=("sensor", said.seconds),
-            source_evidence=(("source", "sensor"), said.parts),
-            evidence=("sensor", evidence),
-            evidence_map=(("sensor", "y", "x"), maps),
-            source=self.sources,
-        )
-        registered = [name for name in registered_in(scene) if name in self.sensors]
-        on_grid = told["evidence_map"]
-        if registered != self.sensors:
-            on_grid = on_grid.sel(sensor=registered)
-        return told.assign(
-            anomaly_map=combined(on_grid, rule, self),
-            image_score=combined(told["evidence"], rule, self),
-        )
+        more: dict[str, Any] = {
+            "source_evidence": (("source", "sensor"), said.parts),
+            "source": (("source",), np.array(self.sources)),
+        }
+        return told(
+            scene, self.sensors, (scores, pixels), (evidence, maps), said.seconds,
+            lambda weight: combined(weight, rule, self), more,
+        )  # fmt: skip
 
     def state(self) -> dict[str, Any]:
         """Give what was learnt, for JSON."""
@@ -183,7 +177,20 @@ def combined(evidence: xr.DataArray, rule: str, joint: Joint | None) -> xr.DataA
 
 def _norm(evidence: NDArray[np.floating]) -> NDArray[Any]:
     """Join sources (source, …): the Euclidean norm of those that are there, NaN for none."""
-    there = np.isfinite(evidence)
-    joint = np.sqrt((np.where(there, evidence, 0.0) ** 2).sum(0))
-    joined: NDArray[Any] = np.where(there.any(0), joint, np.nan).astype(evidence.dtype)
-    return joined
+    flat = np.ascontiguousarray(evidence).reshape(len(evidence), -1)
+    joined = np.empty(flat.shape[1], flat.dtype)
+    _joined(flat, joined)
+    return joined.reshape(evidence.shape[1:])
+
+
+@compiled
+def _joined(evidence: NDArray[np.floating], joined: NDArray[np.floating]) -> None:
+    """Join sources (source, place)."""
+    zero = evidence.dtype.type(0)
+    for place in range(len(joined)):
+        squares, there = zero, False
+        for source in range(len(evidence)):
+            own = evidence[source, place]
+            if np.isfinite(own):
+                squares, there = squares + own * own, True
+        joined[place] = np.sqrt(squares) if there else np.nan

@@ -23,7 +23,8 @@ from mmdefect.learnable import keep_learnable
 from mmdefect.progress import track
 from mmdefect.scene import present_in, registered_in, sensors_of
 
-from ._tokens import Projection, Tokens, geometry_of, grid_of, places_of, pooled
+from ._pooling import pooled
+from ._tokens import Projection, Tokens, geometry_of, grid_of, places_of
 
 _FIRST_LOOK = 16
 _PROJECTED = 48

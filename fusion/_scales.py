@@ -19,9 +19,12 @@ References
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+
+from mmdefect.jit import compiled
 
 _KNOTS = 128
+_STEPS = 1024
 _HEAVIEST = 0.5
 _PRIOR_EXCESSES = 10.0
 
@@ -51,6 +54,7 @@ class Scale:
     def __init__(self, tail: float, heavy: bool = False) -> None:
         self.tail = tail
         self.heavy = heavy
+        self._begin: NDArray[np.int64] | None = None
 
     def fit(self, scores: ArrayLike) -> Self:
         """Learn from held-out scores of good parts; NaN is left out.
@@ -64,6 +68,7 @@ class Scale:
         Scale
             Itself.
         """
+        self._begin = None
         known = np.asarray(scores, dtype=np.float64)
         known = np.sort(known[np.isfinite(known)])
         self.knots_, self.evidence_, self.excess_, self.shape_ = known[:0], known[:0], 1.0, 0.0
@@ -91,14 +96,22 @@ class Scale:
         float32 array of the same shape
             From 0; NaN stays NaN, and everything is NaN when nothing was there to fit.
         """
-        raw = np.asarray(scores, dtype=np.float64)
-        if self.knots_.size == 0:
-            return np.full(raw.shape, np.nan, dtype=np.float32)
-        body = np.interp(raw, self.knots_, self.evidence_)
-        excess = np.maximum(raw - self.knots_[-1], 0.0) / (self.excess_ * (1 - self.shape_))
-        tail = np.log1p(self.shape_ * excess) / self.shape_ if self.shape_ else excess
-        evidence: np.ndarray = (body + tail).astype(np.float32)
-        return evidence
+        raw = np.asarray(scores)
+        if raw.dtype not in (np.float32, np.float64):
+            raw = raw.astype(np.float64)
+        found = np.full(raw.size, np.nan, dtype=np.float32)
+        if self.knots_.size:
+            ladder = (self.knots_, self.evidence_, self._first())
+            flat = np.ascontiguousarray(raw).reshape(-1)
+            _climb(flat, *ladder, self.excess_ * (1 - self.shape_), self.shape_, found)
+        return found.reshape(raw.shape)
+
+    def _first(self) -> NDArray[np.int64]:
+        """Give the knot at which to begin, for each of equal steps from the first to the last."""
+        if self._begin is None:
+            steps = np.linspace(self.knots_[0], self.knots_[-1], _STEPS + 1)
+            self._begin = np.maximum(np.searchsorted(self.knots_, steps, "right") - 1, 0)
+        return self._begin
 
     def state(self) -> dict[str, Any]:
         """Give what was learnt, for JSON."""
@@ -129,3 +142,33 @@ def _shape(beyond: np.ndarray) -> float:
     mean, weighted = float(beyond.mean()), float((above * beyond).mean())
     shape = 2 - mean / max(mean - 2 * weighted, 1e-12 * mean)
     return float(np.clip(shape, 0.0, _HEAVIEST)) * beyond.size / (beyond.size + _PRIOR_EXCESSES)
+
+
+@compiled
+def _climb(
+    scores: NDArray[np.floating],
+    knots: NDArray[np.float64],
+    evidence: NDArray[np.float64],
+    begin: NDArray[np.int64],
+    excess: float,
+    shape: float,
+    found: NDArray[np.float32],
+) -> None:
+    """Go from scores to evidence: linearly between knots, by the tail beyond the last."""
+    last, low = len(knots) - 1, knots[0]
+    steps = (len(begin) - 1) / (knots[last] - low) if last else 0.0
+    for place in range(len(scores)):
+        score = np.float64(scores[place])
+        if score <= low:
+            found[place] = evidence[0]
+        elif score >= knots[last]:
+            beyond = (score - knots[last]) / excess
+            found[place] = evidence[last] + (np.log1p(shape * beyond) / shape if shape else beyond)
+        elif score > low:
+            k = min(begin[int((score - low) * steps)], last - 1)
+            while k > 0 and knots[k] > score:
+                k -= 1
+            while knots[k + 1] <= score:
+                k += 1
+            slope = (evidence[k + 1] - evidence[k]) / (knots[k + 1] - knots[k])
+            found[place] = evidence[k] + slope * (score - knots[k])

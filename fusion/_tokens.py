@@ -15,13 +15,13 @@ import torch
 import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from mmdefect.scene import registered_in
 
+from ._pooling import pooled
+
 BLOCK = 4
 """Cells along the side of a block, in which a sensor is hidden as a whole."""
-_LEAST_SHARE = 0.5
 _FLOOR = 0.02
 _GEOMETRY = ("points", "depth")
 
@@ -67,35 +67,6 @@ def grid_of(size: tuple[int, int], cells: int) -> tuple[int, int]:
     unit = cells / max(size)
     rows, columns = (max(1, int(side * unit / BLOCK + 0.5)) * BLOCK for side in size)
     return rows, columns
-
-
-def pooled(grid: NDArray[np.float32], cells: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Average patches over cells.
-
-    Parameters
-    ----------
-    grid : float32 array (feature, y, x)
-        NaN in every feature of a patch that is not to be believed.
-    cells : tuple of int
-        Rows and columns.
-
-    Returns
-    -------
-    Tensor (cell, feature), float32
-        0 where there is nothing.
-    Tensor (cell,), bool
-        Whether half a cell at least is believed.
-    """
-    known = torch.from_numpy(np.isfinite(grid).all(0))[None].float()
-    planes = torch.cat([torch.from_numpy(np.nan_to_num(grid)) * known, known])[None]
-    if grid.shape[1] >= cells[0] and grid.shape[2] >= cells[1]:
-        planes = adaptive_avg_pool2d(planes, cells)
-    else:
-        planes = interpolate(planes, cells, mode="nearest-exact")
-    rows = planes[0].flatten(1).T
-    share = rows[:, -1:]
-    there = share[:, 0] >= _LEAST_SHARE
-    return torch.where(there[:, None], rows[:, :-1] / share.clamp_min(1e-6), 0.0), there
 
 
 class Projection:
@@ -160,8 +131,8 @@ class Projection:
         Tensor (cell, dim), float32
             Within ±8.
         """
-        shown = torch.asinh((rows - self.center) / self.spread) @ self.basis - self.offset
-        return shown.clamp(-8, 8)
+        shown = _compressed((rows - self.center) / self.spread)
+        return torch.addmm(self.offset, shown, self.basis, beta=-1).clamp(-8, 8)
 
     def state(self) -> dict[str, NDArray[np.float32]]:
         """Give what was learnt, as arrays."""
@@ -171,6 +142,13 @@ class Projection:
     def from_state(cls, tensors: Mapping[str, Any]) -> Self:
         """Make the projection that gave this state."""
         return cls(*(torch.from_numpy(np.array(tensors[name])) for name in _PROJECTION))
+
+
+def _compressed(rows: Tensor) -> Tensor:
+    """Give the inverse hyperbolic sine, by functions that libraries compute side by side."""
+    size = rows.abs().clamp(max=1e18)
+    square = size * size
+    return torch.log1p(size + square / (1 + (1 + square).sqrt())).copysign(rows)
 
 
 def _covariance(rows: Tensor) -> NDArray[np.float64]:

@@ -18,7 +18,6 @@ import xarray as xr
 from mmdefect.contracts import Detector, Scenes, Tensors, Updatable
 from mmdefect.errors import MmdefectError, NotFittedError, UnknownNameError
 from mmdefect.familiar import check_sensors
-from mmdefect.prediction import new_prediction
 from mmdefect.registry import load
 from mmdefect.scene import apart_of
 
@@ -28,7 +27,7 @@ from ._kept import detectors_of, packed, packed_positions, positions_of
 from ._reader import chosen
 from ._rules import RULES, labelled
 from ._scales import Scale
-from ._weighing import joined, weighed
+from ._weighing import joined, told, weighed
 from ._weights import Weights, weights_of
 
 __all__ = ["Late"]
@@ -215,22 +214,27 @@ class Late:
         SceneError
             When the scene lacks a sensor that was learnt.
         """
-        return joined(self.evidence(scene, without), self.combine)
+        scores, maps, seconds = self._scored(scene, without)
+        weight = self._weighed(scores, maps)
+        return told(scene, self.sensors, (scores, maps), weight, seconds, self.combine)
 
-    def evidence(self, scene: xr.Dataset, without: int | None = None) -> xr.Dataset:
-        """Score a scene without combining the sensors; as `predict` otherwise."""
-        return weighed(self._scored(scene, without), self.part_scales_, self.pixel_scales_)
+    def evidence(self, scene: xr.Dataset, without: int | None = None) -> tuple[np.ndarray, ...]:
+        """Give each sensor's evidence of part (sensor,) and pixels (sensor, y, x), and seconds."""
+        scores, maps, seconds = self._scored(scene, without)
+        return *self._weighed(scores, maps), seconds
 
     def replaced(
         self, prediction: xr.Dataset, own: Mapping[str, xr.Dataset], scene: xr.Dataset
     ) -> xr.Dataset:
         """Predict a scene as if the detectors of some sensors had said ``own``."""
         changed = prediction.copy(deep=True)
-        for name, told in own.items():
-            pixels, score = self.positions_[name].rescored(told, apart_of(scene, name))
+        for name, said in own.items():
+            pixels, score = self.positions_[name].rescored(said, apart_of(scene, name))
             changed["sensor_map"].loc[{"sensor": name}] = pixels
             changed["sensor_score"].loc[{"sensor": name}] = score
-        return joined(weighed(changed, self.part_scales_, self.pixel_scales_), self.combine)
+        weight = self._weighed(changed["sensor_score"].values, changed["sensor_map"].values)
+        changed["evidence"].values[:], changed["evidence_map"].values[:] = weight
+        return joined(changed, self.combine)
 
     def combine(self, evidence: xr.DataArray) -> xr.DataArray:
         """Combine evidence over sensors.
@@ -327,19 +331,20 @@ class Late:
             [self.part_scales_[name].evidence(told.parts) for name, told in learnt.items()], axis=1
         ).astype(np.float64)
 
-    def _scored(self, scene: xr.Dataset, without: int | None) -> xr.Dataset:
+    def _scored(self, scene: xr.Dataset, without: int | None) -> tuple[np.ndarray, ...]:
         """Let every detector score the scene, each timed, and hold it against its places."""
         self._check_fitted()
         check_sensors(scene, self.sensors)
 
-        def told(name: str) -> tuple[np.ndarray, float, float]:
+        def asked(name: str) -> tuple[float, np.ndarray, float]:
             started = time.perf_counter()
             own = self.detectors_[name].predict(scene, without=without)
             pixels, score = self.positions_[name].rescored(own, apart_of(scene, name))
-            return pixels, score, time.perf_counter() - started
+            return score, pixels, time.perf_counter() - started
 
-        said = answers_of(self.detectors_, told).values()
-        maps, scores, seconds = (np.array(column) for column in zip(*said, strict=True))
-        prediction = new_prediction(scene, list(self.detectors_), maps, scores)
-        prediction["seconds"] = ("sensor", seconds)
-        return prediction
+        said = answers_of(self.detectors_, asked).values()
+        return tuple(np.array(column) for column in zip(*said, strict=True))
+
+    def _weighed(self, scores: np.ndarray, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Bring scores to evidence."""
+        return weighed(self.sensors, scores, maps, self.part_scales_, self.pixel_scales_)

@@ -309,9 +309,8 @@ class Transformer:
             for eye in self.crossing_.reader.extractors.values() if self.crossing_ else ():
                 stack.enter_context(eye.remembering())
             if self.late_ is not None:
-                told = self.late_.evidence(scene, without)
-                parts[0], maps[0] = told["evidence"].values, told["evidence_map"].values
-                seconds += told["seconds"].values
+                parts[0], maps[0], spent = self.late_.evidence(scene, without)
+                seconds += spent
             if self.crossing_ is not None:
                 started = time.perf_counter()
                 for name, said in self.crossing_.told(scene, without).items():

@@ -15,7 +15,7 @@ variable           dims              meaning
 Higher is worse, everywhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -24,7 +24,11 @@ VERDICTS = ("good", "defect", "refer", "not_inspectable")
 
 
 def new_prediction(
-    scene: xr.Dataset, sensors: Sequence[str], maps: np.ndarray, scores: np.ndarray
+    scene: xr.Dataset,
+    sensors: Sequence[str],
+    maps: np.ndarray,
+    scores: np.ndarray,
+    more: Mapping[str, tuple[Sequence[str], np.ndarray]] | None = None,
 ) -> xr.Dataset:
     """Build a prediction of the sensors' own scores.
 
@@ -38,6 +42,8 @@ def new_prediction(
         Scores per pixel, NaN where there is no evidence.
     scores : float array (sensor,)
         Scores of the part, NaN for a sensor without evidence.
+    more : mapping of str to (dims, array), optional
+        Further variables, which cost little here and much when they are added later.
 
     Returns
     -------
@@ -49,6 +55,7 @@ def new_prediction(
         {
             "sensor_map": (("sensor", "y", "x"), np.asarray(maps, dtype=np.float32)),
             "sensor_score": ("sensor", np.asarray(scores, dtype=np.float64)),
+            **(more or {}),
         },
         coords={
             "sensor": list(sensors),

@@ -27,6 +27,7 @@ PLANTED = (slice(12, 20), slice(20, 28))
 # ---------------------------------------------------------------- scales
 
 
+@settings(deadline=None)  # the first call compiles a loop
 @given(
     st.lists(st.floats(-1e6, 1e6) | st.just(NAN), max_size=60),
     st.lists(st.floats(-1e7, 1e7), min_size=2, max_size=20),

@@ -1,15 +1,21 @@
-"""The prepared network says what the network says, whichever sensors and cells there are."""
+"""What is made quick on a line says what the plain way says: network, cells, pixels, scales."""
 
 from importlib import import_module
 
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-foretelling, network, tokens, windows, attention = (
+from mmdefect.detectors._maps import to_pixels
+from mmdefect.fusion._scales import Scale
+
+foretelling, network, tokens, windows, attention, pixels, pooling = (
     import_module(f"mmdefect.fusion._{name}")
-    for name in ("foretelling", "network", "tokens", "windows", "attention")
-)
+    for name in (
+        "foretelling", "network", "tokens", "windows", "attention", "pixels", "pooling",
+    )
+)  # fmt: skip
 GRID = (8, 12)
 CELLS = 96
 
@@ -98,3 +104,59 @@ def test_powers_of_two_are_those_of_a_float():
     total = attention._powers(row, attention._highest(row))
     assert abs(row / exact - 1).max() < 3e-7
     assert total == pytest.approx(exact.sum(), rel=1e-5)
+
+
+# ---------------------------------------------------------------- cells, pixels, scales
+
+
+def test_cells_of_all_sensors_become_pixels_as_each_alone_does():
+    rng = np.random.default_rng(1)
+    cells = rng.exponential(size=(5, 8, 12)).astype(np.float32)
+    cells[1, 2:4, 3:7] = np.nan
+    cells[3] = np.nan
+    valid = np.ones((5, 60, 84), dtype=bool)
+    valid[1:3, 20:30, 40:60] = False
+    valid[4] = False
+    found = pixels.pixels_of(cells, valid, 0.5)
+    for own, one, mask in zip(found, cells, valid, strict=True):
+        np.testing.assert_allclose(own, to_pixels(one, mask, 0.5), rtol=1e-5, atol=1e-5)
+    blind = pixels.pixels_of(np.full((2, 4, 4), np.nan, np.float32), valid[:2], 0.5)
+    assert np.isnan(blind).all()
+
+
+@pytest.mark.parametrize("cells", [(8, 12), (5, 7), (12, 16), (40, 52)])
+def test_patches_are_averaged_as_a_library_does_of_what_is_believed(cells):
+    rng = np.random.default_rng(2)
+    grid = (rng.standard_normal((3, 24, 32)) * 40 + 500).astype(np.float32)
+    grid[:, :9, :9] = np.nan
+    grid[1, 20, 5:16] = np.nan
+    rows, there = pooling.pooled(grid, cells)
+    known = np.isfinite(grid).all(0)
+    planes = torch.from_numpy(np.concatenate([np.where(known, grid, 0), known[None]]))[None]
+    if cells[0] <= 24:
+        planes = adaptive_avg_pool2d(planes.double(), cells)
+    else:
+        planes = interpolate(planes.double(), cells, mode="nearest-exact")
+    share = planes[0, -1].flatten()
+    assert (there == (share >= 0.5 - 1e-9)).all()
+    wanted = (planes[0, :-1].flatten(1) / share.clamp_min(1e-6)).T
+    torch.testing.assert_close(rows, torch.where(there[:, None], wanted, 0.0).float())
+
+
+@pytest.mark.parametrize("heavy", [False, True])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_a_scale_goes_linearly_between_its_knots_and_then_by_its_tail(heavy, kind):
+    rng = np.random.default_rng(4)
+    scale = Scale(0.01, heavy).fit(rng.pareto(2.5, size=3000))
+    scores = np.r_[rng.pareto(1.5, size=5000), scale.knots_, -1, np.nan].astype(kind)
+    beyond = np.maximum(scores.astype(float) - scale.knots_[-1], 0)
+    if heavy:
+        beyond = np.log1p(scale.shape_ * beyond / (scale.excess_ * (1 - scale.shape_)))
+        beyond /= scale.shape_
+    else:
+        beyond /= scale.excess_
+    wanted = np.interp(scores.astype(float), scale.knots_, scale.evidence_) + beyond
+    assert (scale.shape_ > 0) == heavy
+    np.testing.assert_allclose(scale.evidence(scores), wanted, rtol=1e-6, atol=1e-7)
+    one = Scale(0.2).fit([5.0] * 9)
+    assert one.evidence(np.array([4.0, 5.0, np.nan], kind)).tolist()[:2] == [0, 0]
