@@ -18,8 +18,8 @@ a sensor is named is asked of 40 lines, by its monitor alone; what becomes of th
 lines. ``escapes``: defective parts that left as good while it was faulty, of those that the healthy
 sensors alone condemn, over all lines; promised are none. ``of them before``: before it was named.
 ``alarms``: different good parts called defective after it was named, and the 95 % interval of the
-rate asked for. ``harm``: the AUROC that the faulty sensor takes from the fusion without it, on the
-same parts, as long as it has a say.
+rate asked for; a table of its own asks all good test parts without one sensor. ``harm``: the AUROC
+that the faulty sensor takes from the fusion without it, on the same parts, as long as it has a say.
 """
 
 import hashlib
@@ -31,7 +31,19 @@ import numpy as np
 import xarray as xr
 from faults import PLANTED, spoiled
 from fusion_scores import kept_late
-from lines import FAULTY, HEALTHY, RATE, Line, Passing, Seen, condemned, judged, passing, watched
+from lines import (
+    FAULTY,
+    HEALTHY,
+    RATE,
+    Line,
+    Passing,
+    Seen,
+    condemned,
+    judged,
+    never_twice,
+    passing,
+    watched,
+)
 from sklearn.metrics import roc_auc_score
 
 from fusion import features, parser_of, tested
@@ -48,7 +60,7 @@ from mmdefect.reliability import Monitor
 from mmdefect.signs import SIGNS, signs_of
 from mmdefect.verdict import conformal_threshold
 
-NAMING = 40
+NAMING, EVERY_GOOD = 40, 300
 FAULTS = ("frozen", *PLANTED)
 CHECKED = ("gain",)  # the first line is judged twice
 
@@ -186,9 +198,10 @@ def harm(healthy: Seen, faulty: Seen | None, name: str) -> float:
 def report(judge: Judge, healthy: Seen, under: dict, lines: int, product: str) -> None:
     """Print one row per sensor and fault."""
     parts = len(judge.calibration.evidence)
-    print("| product | sensor | fault | named | as | after (median, most) | escapes | of them "
-          "before | alarms (interval) | harm | recovered after | others blamed |")  # fmt: skip
-    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
+    print("| product | sensor | fault | named | within 30 | as | after (median, most) | escapes | "
+          "of them before | alarms (interval) | harm | recovered after | "
+          "others blamed |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|---|")
     for (name, fault), faulty in under.items():
         going = [(seed, Line(healthy.labels, seed)) for seed in range(lines)]
         rows = [
@@ -205,7 +218,8 @@ def report(judge: Judge, healthy: Seen, under: dict, lines: int, product: str) -
         called = f"{len(alarms)}/{len(good)} ({low} to {high})" if good else "–"
         back = [row["recovered"] for row in rows if row["named"] and row["recovered"] is not None]
         print(
-            f"| {product} | {name} | {fault} | {len(named)}/{NAMING} | {told or '–'} | {when} | "
+            f"| {product} | {name} | {fault} | {len(named)}/{NAMING} | "
+            f"{sum(count <= 30 for count in named)}/{NAMING} | {told or '–'} | {when} | "
             f"{escaped[0]}/{caught[0]} | {escaped[1]}/{caught[1]} | {called} | "
             f"{harm(healthy, faulty, name):+.3f} | {f'{np.median(back):.0f}' if back else '–'} | "
             f"{sum(row['blamed'] for row in rows)}/{lines} |",
@@ -223,7 +237,7 @@ def defective_run(judge: Judge, healthy: Seen, seed: int, length: int = 30) -> t
     good, bad = (np.flatnonzero(healthy.labels == label) for label in ("good", "defect"))
     before, after = np.array_split(rng.permutation(good), 2)
     after = np.resize(after, length)
-    parts = np.concatenate([before, rng.choice(bad, length), after])
+    parts = np.concatenate([before, never_twice(rng, bad, length), after])
     told = watched(judge, Passing(*(rows[parts] for rows in healthy[2:])), seed)
     run_of = np.arange(len(before), len(before) + length)
     condemning = condemned(judge, healthy.evidence[parts])[tuple(range(len(healthy.sensors)))]
@@ -232,12 +246,12 @@ def defective_run(judge: Judge, healthy: Seen, seed: int, length: int = 30) -> t
     return int(passed.sum()), int(blamed[run_of].any()), int(blamed[-1].any())
 
 
-def alarms_without(judge: Judge, healthy: Seen) -> None:
-    """Good parts of the line, each once, that are called defective without one sensor."""
-    good, calibration = healthy.evidence[healthy.labels == "good"], judge.calibration
+def alarms_without(judge: Judge, good: np.ndarray) -> None:
+    """Good parts (part, sensor), each once, that are called defective without one sensor."""
+    calibration = judge.calibration
     low, high = alarms_interval(len(calibration.evidence), len(good), RATE)
-    for column, name in enumerate(healthy.sensors):
-        rest = [n for n in healthy.sensors if n != name]
+    for column, name in enumerate(calibration.sensors):
+        rest = [n for n in calibration.sensors if n != name]
         threshold = conformal_threshold(calibration.fused(rest), RATE)
         score = np.sqrt((np.delete(good, column, axis=1) ** 2).sum(1))
         called = 0 if threshold is None else int((score > threshold).sum())
@@ -266,7 +280,9 @@ def main() -> None:
     print(f"{asked.product}: {len(judge.calibration.evidence)} calibrate, line of {counted}")
     report(judge, healthy, under, asked.lines, asked.product)
     print("\n| taken out | alarms on good parts |\n|---|---|")
-    alarms_without(judge, healthy)
+    every = tested(dataset, asked.product, EVERY_GOOD, 0)
+    said = (inspection.fusion.predict(dataset.scene(c)) for c in track(every, len(every), "good"))
+    alarms_without(judge, np.array([one["evidence"].values for one in said]))
     runs = [defective_run(judge, healthy, seed) for seed in range(asked.lines)]
     passed, blamed, still = (sum(column) for column in zip(*runs, strict=True))
     print(

@@ -64,9 +64,17 @@ class Line:
                 after[:] = np.roll(after, 1)
         self.parts = np.concatenate(turns)[:length]
         self.bad = rng.random(length) < DEFECTIVE
-        self.parts[self.bad] = rng.choice(bad, self.bad.sum())
+        self.parts[self.bad] = never_twice(rng, bad, self.bad.sum())
         self.faulty = np.zeros(length, bool)
         self.faulty[HEALTHY : HEALTHY + FAULTY] = True
+
+
+def never_twice(rng: np.random.Generator, parts: np.ndarray, count: int) -> np.ndarray:
+    """Draw parts of which none comes twice running."""
+    drawn: list[int] = []
+    for _ in range(count):
+        drawn.append(int(rng.choice(parts[parts != drawn[-1]] if drawn else parts)))
+    return np.array(drawn, dtype=int)
 
 
 class Passing(NamedTuple):
@@ -124,11 +132,20 @@ def watched(judge: Judge, shown: Passing, seed: int) -> Told:
         without = [tuple(c for c in left if c != k) for k in left] if len(left) > 1 else []
         if told[left][number]:
             verdict.append("defect")
-        elif told[every][number] or (left and any(told[few][number] for few in without)):
+        elif any(told[more][number] for more in _with_some_of(left, every)) or (
+            left and any(told[few][number] for few in without)
+        ):
             verdict.append("refer")
         else:
             verdict.append("good" if left else "not_inspectable")
     return Told(np.array(verdict), faults)
+
+
+def _with_some_of(left: tuple[int, ...], every: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Sets of the sensors that are left and of some that are named, all of them at last."""
+    named = [c for c in every if c not in left]
+    back = [b for size in range(1, len(named) + 1) for b in combinations(named, size)]
+    return [tuple(sorted((*left, *b))) for b in back]
 
 
 def judged(judge: Judge, names: tuple[str, ...], shown: Passing, seed: int) -> Told:

@@ -29,6 +29,7 @@ Result = TypeVar("Result")
 
 FAST = {"contract", "nsz"}
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FAST}
+_INLINED = _OPTIONS | {"forceinline": True, "_nrt": False}
 WORTH_A_THREAD = 4_000_000
 """Products of two numbers that take about half a millisecond, as long as waking a thread pays."""
 
@@ -81,6 +82,9 @@ def _compiled(loop: Loop, fast: set[str]) -> Loop:
 def inlined(step: Loop) -> Loop:
     """Compile a function into the loops that call it, as if it were written there.
 
+    It does not count the references to its arrays, which costs more than what most such functions
+    do; the loop that calls it holds them. So it makes no arrays.
+
     Parameters
     ----------
     step : callable
@@ -91,7 +95,7 @@ def inlined(step: Loop) -> Loop:
     callable
         The same function, compiled; type-checked as written.
     """
-    return cast(Loop, numba.njit(forceinline=True, **_OPTIONS)(step))
+    return cast(Loop, numba.njit(**_INLINED)(step))
 
 
 def threads() -> int:

@@ -10,8 +10,9 @@
 * They go on while a sensor is named: it has not recovered as long as any of them is winning.
 * The same bets are made on the signs of its own state (`mmdefect.signs`): a camera that reads 2 K
   too much, or was pushed aside, may score as it always did. All bets of a sensor have one stake.
-* Naming a sensor never makes a part good. A part that the others alone would pass, but not with
-  it, is referred; so is one that is passed, but would not be without one of its sensors.
+* Naming sensors never makes a part good. A part that the others alone would pass, but not with
+  some of them, is referred: one may be named wrongly while another fails. So is a part that is
+  passed, but would not be without one of its sensors.
 
 References
 ----------
@@ -22,6 +23,7 @@ References
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -266,36 +268,32 @@ class Reliability:
         Returns
         -------
         Dataset
-            As ``Judge.judged`` gives it, with attr ``faults``, by sensor. With a faulty sensor
-            the p-value, the score and the verdict are those of the others; ``refer`` where the
-            verdict hangs on one sensor that may not be trusted, or on the lack of it.
+            As ``Judge.judged`` gives it, with attr ``faults``, by sensor. With faulty sensors the
+            p-value, the score and the verdict are those of the others; ``refer`` where the verdict
+            hangs on one sensor that may not be trusted, or on the lack of named ones.
         """
-        scores, signs = prediction["sensor_score"], prediction.get("signs")
-        self.pass_by(
-            {name: float(scores.sel(sensor=name).item()) for name in self.monitors},
-            {}
-            if signs is None
-            else {n: signs.sel(sensor=n).values.tolist() for n in self.monitors},
-        )
+        scores, shown = prediction["sensor_score"], prediction.get("signs")
+        signs = {n: shown.sel(sensor=n).values.tolist() for n in self.monitors if shown is not None}
+        self.pass_by({n: float(scores.sel(sensor=n).item()) for n in self.monitors}, signs)
         faults = {name: monitor.fault for name, monitor in self.monitors.items() if monitor.fault}
-        whole = self.judge.judged(prediction, places)
-        judged = self.judge.judged(_without(self, prediction, faults), places) if faults else whole
+        judged = self.judge.judged(_without(self, prediction, faults), places)
+        there = [name for name in self.monitors if name not in faults]
+        more = [(*faults, name) for name in there] if len(there) > 1 else []
+        fewer = [out for size in range(len(faults)) for out in combinations(faults, size)]
         verdict = judged.attrs["verdict"]
-        if faults and verdict != "defect" and whole.attrs["verdict"] == "defect":
-            verdict = "refer"
-        if verdict == "good" and self._hangs_on_one(prediction, places, faults):
+        if (verdict != "defect" and self._condemned(prediction, places, fewer)) or (
+            verdict == "good" and self._condemned(prediction, places, more)
+        ):
             verdict = "refer"
         return judged.assign_attrs(verdict=verdict, faults=faults)
 
-    def _hangs_on_one(
-        self, prediction: xr.Dataset, places: Sequence[Place], faults: Mapping[str, str]
+    def _condemned(
+        self, prediction: xr.Dataset, places: Sequence[Place], outs: Sequence[Sequence[str]]
     ) -> bool:
-        """Tell whether a part would be a defect without one of its sensors."""
-        there = [name for name in self.monitors if name not in faults]
-        return len(there) > 1 and any(
-            self.judge.judged(_without(self, prediction, [*faults, name]), places).attrs["verdict"]
-            == "defect"
-            for name in there
+        """Tell whether a part is a defect without any of these sets of sensors."""
+        return any(
+            self.judge.judged(_without(self, prediction, out), places).attrs["verdict"] == "defect"
+            for out in outs
         )
 
     def state(self) -> dict[str, Any]:
@@ -339,6 +337,8 @@ def _without(
     reliability: Reliability, prediction: xr.Dataset, sensors: Sequence[str] | Mapping[str, str]
 ) -> xr.Dataset:
     """Give a prediction as if some sensors had been absent."""
+    if not sensors:
+        return prediction
     kept = ~prediction["sensor"].isin(list(sensors))
     rest = prediction.copy()
     for name in ("evidence", "evidence_map", "sensor_score", "sensor_map"):

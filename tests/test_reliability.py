@@ -9,7 +9,7 @@ import xarray as xr
 from mmdefect.judging import Judge
 from mmdefect.peaks import Peaks
 from mmdefect.reliability import BETS, DEFECTIVE, SIGN_BETS, Monitor, Reliability
-from mmdefect.verdict import Calibration
+from mmdefect.verdict import Calibration, conformal_threshold
 from mmdefect.zones import Place
 
 SENSORS = ("rgb", "infrared", "xray")
@@ -165,6 +165,24 @@ def test_what_the_healthy_sensors_alone_would_have_caught_is_never_passed(line):
         alone = calibration.fused(["rgb", "infrared"])
         if (1 + (alone >= row[:2].max()).sum()) / (len(alone) + 1) <= 0.05:
             assert told.attrs["verdict"] != "good"
+
+
+def test_a_part_that_a_wrongly_named_sensor_condemns_is_referred(line):
+    # the root of the sum of squares: a dead sensor's silence raises the threshold of all sensors
+    rows = np.random.default_rng(13).exponential(size=(60, 3))
+    calibration = Calibration(SENSORS, rows, rows, lambda shown: (shown**2).sum("sensor") ** 0.5)
+    watch = Reliability(Judge(calibration, Peaks(), 0.05))
+    watch.monitors["rgb"].fault, watch.monitors["infrared"].fault = "frozen", "level"
+    every, both, alone = (
+        conformal_threshold(calibration.fused(list(names)), 0.05)
+        for names in (SENSORS, SENSORS[1:], SENSORS[2:])
+    )
+    part = [0.0, (((every + both) / 2) ** 2 - (0.9 * alone) ** 2) ** 0.5, 0.9 * alone]
+    assert both < (part[1] ** 2 + part[2] ** 2) ** 0.5 < every
+    told = watch.judged(prediction(part), [ALL])
+    assert set(told.attrs["faults"]) == {"rgb", "infrared"}
+    assert float(told["image_score"]) == pytest.approx(part[2])
+    assert told.attrs["verdict"] == "refer"
 
 
 def test_a_line_goes_on_after_a_restart(line):

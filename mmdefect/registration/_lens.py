@@ -55,9 +55,8 @@ def bent(lens: Any, x: float, y: float) -> tuple[float, float]:
     if lens[0] == _DIVISION:
         scale = 2 / (1 + np.sqrt(1 - 4 * lens[1] * r2))
         return x * scale, y * scale
-    if r2 > lens[6]:
-        return np.nan, np.nan
+    reached = 1.0 if r2 <= lens[6] else np.nan
     radial = 1 + r2 * (lens[1] + r2 * (lens[2] + r2 * lens[5]))
     across = 2 * lens[3] * x * y + lens[4] * (r2 + 2 * x * x)
     down = lens[3] * (r2 + 2 * y * y) + 2 * lens[4] * x * y
-    return x * radial + across, y * radial + down
+    return (x * radial + across) * reached, (y * radial + down) * reached

@@ -36,28 +36,33 @@ def link(
 
     ``depth`` (y, x) is NaN where nothing was measured. The others are outliers, or nothing.
     """
-    rows, columns = depth.shape
     for i in range(start, stop):
-        for j in range(columns):
-            out[i, j] = NOTHING
+        for j in range(depth.shape[1]):
             z = depth[i, j]
-            if not z > 0:
-                continue
-            most = slope * z + slack
-            for k in range(max(i - 1, 0), min(i + 2, rows)):
-                for n in range(max(j - 1, 0), min(j + 2, columns)):
-                    if (k != i or n != j) and abs(depth[k, n] - z) <= most:
-                        out[i, j] = MEASURED
+            out[i, j] = MEASURED if z > 0 and _linked(depth, i, j, slope * z + slack) else NOTHING
+
+
+@inlined
+def _linked(depth: Any, i: int, j: int, most: float) -> bool:
+    """Tell whether one of eight neighbours differs by no more than ``most``."""
+    z, rows, columns = depth[i, j], depth.shape[0], depth.shape[1]
+    for k in range(max(i - 1, 0), min(i + 2, rows)):
+        for n in range(max(j - 1, 0), min(j + 2, columns)):
+            if abs(depth[k, n] - z) <= most and (k != i or n != j):
+                return True
+    return False
 
 
 @compiled
-def reach_across(state: Any, most: int, before: Any, after: Any) -> None:
+def reach_across(
+    band: int, start: int, stop: int, state: Any, most: int, before: Any, after: Any
+) -> None:
     """Count the pixels from each hole to the next point before and after it in its row.
 
     Counts end at ``most + 1``.
     """
-    rows, columns = state.shape
-    for i in range(rows):
+    columns = state.shape[1]
+    for i in range(start, stop):
         far = most + 1
         for j in range(columns):
             far = 0 if state[i, j] == MEASURED else min(far + 1, most + 1)
@@ -182,33 +187,69 @@ def stand(
     ``plane`` holds scale and offset in x, then in y. ``w``, 1/mm, is 0 where nothing stands or it
     is not in front.
     """
+    m = (motion[0], motion[1], motion[2], motion[3], motion[4], motion[5], motion[6], motion[7],
+         motion[8], motion[9], motion[10], motion[11])  # fmt: skip
+    across, right, down, under = plane[0], plane[1], plane[2], plane[3]
     for i in range(start, stop):
         for j in range(state.shape[1]):
-            w[i, j] = 0
-            if state[i, j] == NOTHING:
-                continue
-            p, q, z = moved(motion, points[0, i, j], points[1, i, j], points[2, i, j])
-            if z > 0:
-                w[i, j] = 1 / z
-                x[i, j] = p / z * plane[0] + plane[1]
-                y[i, j] = q / z * plane[2] + plane[3]
+            p, q, z = moved(
+                m, float(points[0, i, j]), float(points[1, i, j]), float(points[2, i, j])
+            )
+            over = 1 / z
+            x[i, j], y[i, j] = p * over * across + right, q * over * down + under
+            w[i, j] = over if (z > 0) & (state[i, j] != NOTHING) else 0.0
 
 
 @compiled
-def bend(
-    band: int, start: int, stop: int, x: Any, y: Any, w: Any, camera: Any, lens: Any, out: Any
-) -> None:
+def bend(band: int, start: int, stop: int, seen: Any, camera: Any, lens: Any, out: Any) -> None:
     """Give the pixels (2, y, x) on which undistorted pixels fall through a lens.
 
-    ``camera`` holds fx, fy, cx, cy. Beyond the lens's reach ``w`` becomes 0.
+    ``seen`` (3, y, x) is what ``stand`` wrote; ``camera`` holds fx, fy, cx, cy. Beyond the lens's
+    reach the inverse depth becomes 0.
     """
-    for i in range(start, stop):
-        for j in range(w.shape[1]):
-            if w[i, j] > 0:
-                p, q = bent(
-                    lens, (x[i, j] - camera[2]) / camera[0], (y[i, j] - camera[3]) / camera[1]
-                )
-                out[0, i, j] = p * camera[0] + camera[2]
-                out[1, i, j] = q * camera[1] + camera[3]
-                if not np.isfinite(p + q):
-                    w[i, j] = 0
+    bends = (lens[0], lens[1], lens[2], lens[3], lens[4], lens[5], lens[6])
+    fx, fy, cx, cy = camera[0], camera[1], camera[2], camera[3]
+    across, down = 1 / fx, 1 / fy
+    for i in range(np.uintp(start), np.uintp(stop)):
+        for j in range(np.uintp(seen.shape[2])):
+            p, q = bent(bends, (seen[0, i, j] - cx) * across, (seen[1, i, j] - cy) * down)
+            out[0, i, j], out[1, i, j] = p * fx + cx, q * fy + cy
+            seen[2, i, j] = seen[2, i, j] if abs(p + q) < np.inf else 0.0
+
+
+@compiled
+def lift(
+    band: int, start: int, stop: int, near: Any, kind: Any, rays: Any, placing: Any, measured: Any
+) -> None:
+    """Give the points (3, y, x) that a camera's rays (2, y, x) meet, from their inverse depth.
+
+    ``placing`` takes those that may place other sensors, ``measured`` those that were measured;
+    the others are NaN.
+    """
+    for i in range(np.uintp(start), np.uintp(stop)):
+        for j in range(np.uintp(kind.shape[1])):
+            ahead = 1 / near[i, j]
+            own = ahead if kind[i, j] == MEASURED else np.float32(np.nan)
+            ahead = ahead if kind[i, j] == BRIDGED else own
+            x, y = rays[0, i, j], rays[1, i, j]
+            placing[0, i, j], placing[1, i, j], placing[2, i, j] = x * ahead, y * ahead, ahead
+            measured[0, i, j], measured[1, i, j], measured[2, i, j] = x * own, y * own, own
+
+
+@compiled
+def carry(
+    band: int, start: int, stop: int, points: Any, state: Any, motion: Any, placing: Any,
+    measured: Any,
+) -> None:  # fmt: skip
+    """Move points (3, y, x), and divide them as ``lift`` does."""
+    m = (motion[0], motion[1], motion[2], motion[3], motion[4], motion[5], motion[6], motion[7],
+         motion[8], motion[9], motion[10], motion[11])  # fmt: skip
+    for i in range(np.uintp(start), np.uintp(stop)):
+        for j in range(np.uintp(state.shape[1])):
+            x, y, z = moved(
+                m, float(points[0, i, j]), float(points[1, i, j]), float(points[2, i, j])
+            )
+            own = 0.0 if state[i, j] == MEASURED else np.nan
+            some = 0.0 if state[i, j] == BRIDGED else own
+            placing[0, i, j], placing[1, i, j], placing[2, i, j] = x + some, y + some, z + some
+            measured[0, i, j], measured[1, i, j], measured[2, i, j] = x + own, y + own, z + own

@@ -14,6 +14,9 @@ from mmdefect.registration._mesh import NOTHING, WALL
 
 _MARGIN = 1e-3
 _INSIDE = -1e-6
+_ONE: Any = np.uintp(1)
+_FOUR: Any = np.uintp(4)
+_KINDS = 7
 
 
 def rasterise(
@@ -29,8 +32,7 @@ def rasterise(
     Parameters
     ----------
     mesh : tuple
-        x, y, w (y, x) as ``stand`` gives them, the scanner's depth (y, x) in mm, the state (y, x),
-        and the slope and slack of the jump rule.
+        x, y, w (y, x) as ``stand`` gives them, and how the squares are cut (y - 1, x - 1).
     size : (int, int)
         Height and width of the raster.
     pixels : array (2, y, x), optional
@@ -50,8 +52,7 @@ def rasterise(
     count = threads()
     near = np.zeros((count, *size), dtype=np.float32)
     kind = np.zeros((count, *size), dtype=np.uint8)
-    rows = len(mesh[0]) - 1
-    in_bands(_rasterise, rows, *mesh, walls, pixels, rays, near, kind, bands=count)
+    in_bands(_rasterise, len(mesh[3]), *mesh, walls, pixels, rays, near, kind, bands=count)
     if count > 1:
         in_bands(_merge, size[0], near, kind)
     return near[0], kind[0]
@@ -70,109 +71,133 @@ def _merge(band: int, start: int, stop: int, near: Any, kind: Any) -> None:
 
 @compiled
 def _rasterise(
-    band: int, start: int, stop: int, x: Any, y: Any, w: Any, depth: Any, state: Any,
-    slope: float, slack: float, walls: bool, pixels: Any, rays: Any, near: Any, kind: Any,
+    band: int, start: int, stop: int, x: Any, y: Any, w: Any, squares: Any, walls: bool,
+    pixels: Any, rays: Any, near: Any, kind: Any,
 ) -> None:  # fmt: skip
-    """Rasterise the triangles below rows ``start`` to ``stop``: two a square of four points.
+    """Rasterise the triangles below rows ``start`` to ``stop``.
 
-    The square is cut along the diagonal whose ends differ less in depth, or beside a missing
-    corner.
+    Squares that may cover a pixel are listed first, row by row: whether one does cannot be
+    foretold, and a processor that guesses wrong in the middle of the work does it twice.
     """
-    nearest, kinds = near[band], kind[band]
-    for i in range(start, stop):
-        for j in range(state.shape[1] - 1):
-            falling = _cut(i, j, depth, state)
-            if falling < 0:
-                continue
-            left = j if falling else j + 1
-            right = 2 * j + 1 - left
-            for half in range(2):
-                column = right if half == 0 else left
-                row = i + half
-                of = _kind(i, left, i + 1, right, row, column, depth, state, slope, slack)
-                if of == NOTHING or (of == WALL and not walls):
-                    continue
-                _triangle(
-                    i, left, i + 1, right, row, column, x, y, w, pixels, rays, of, nearest, kinds
-                )
+    listed = np.empty((8, squares.shape[1]), dtype=np.int32)
+    for i in range(np.uintp(start), np.uintp(stop)):
+        count = _list(i, x, y, w, squares, walls, pixels, near.shape[1:], listed)
+        for n in range(np.uintp(count)):
+            _square(listed[:, n], i, x, y, w, rays, near[band], kind[band])
 
 
 @inlined
-def _cut(i: int, j: int, depth: Any, state: Any) -> int:
-    """Tell how to cut a square: 1 along the falling diagonal, 0 the rising one, -1 not at all."""
-    a, b = state[i, j] == NOTHING, state[i, j + 1] == NOTHING
-    c, d = state[i + 1, j] == NOTHING, state[i + 1, j + 1] == NOTHING
-    missing = int(a) + int(b) + int(c) + int(d)
-    if missing > 1:
-        return -1
-    if missing == 1:
-        return 1 if b or c else 0
-    falls = abs(depth[i, j] - depth[i + 1, j + 1]) <= abs(depth[i, j + 1] - depth[i + 1, j])
-    return 1 if falls else 0
-
-
-@inlined
-def _kind(
-    i0: int, j0: int, i1: int, j1: int, i2: int, j2: int, depth: Any, state: Any,
-    slope: float, slack: float,
+def _list(
+    i: int, x: Any, y: Any, w: Any, squares: Any, walls: bool, pixels: Any,
+    size: tuple[int, int], listed: Any,
 ) -> int:  # fmt: skip
-    """Give a triangle's kind: its corners' highest state, ``WALL``, or ``NOTHING``."""
-    s0, s1, s2 = int(state[i0, j0]), int(state[i1, j1]), int(state[i2, j2])
-    if s0 == NOTHING or s1 == NOTHING or s2 == NOTHING:
-        return NOTHING
-    d0, d1, d2 = depth[i0, j0], depth[i1, j1], depth[i2, j2]
-    closest = min(d0, d1, d2)
-    if max(d0, d1, d2) - closest > slope * closest + slack:
-        return WALL
-    return max(s0, s1, s2)
+    """List the squares of a row that may cover a pixel; give their number.
+
+    ``listed`` (8, n) takes the columns of the diagonal's upper and lower end, the kinds of the
+    triangles above and below it, and the first and last column and row of pixels.
+    """
+    count = np.uintp(0)
+    below = i + _ONE
+    for j in range(np.uintp(squares.shape[1])):
+        square = np.uintp(squares[i, j])
+        right = j + (square & _ONE)
+        left = j + _ONE - (square & _ONE)
+        ends = min(w[i, left], w[below, right]) > 0
+        upper = _drawn(int(square >> _ONE) & _KINDS, walls, ends & (w[i, right] > 0))
+        lower = _drawn(int(square >> _FOUR), walls, ends & (w[below, left] > 0))
+        if (upper == NOTHING) & (lower == NOTHING):
+            continue
+        if pixels is None:
+            west, east = _between(x, i, left, below, right, upper, lower)
+            north, south = _between(y, i, left, below, right, upper, lower)
+        else:
+            west, east = _between(pixels[0], i, left, below, right, upper, lower)
+            north, south = _between(pixels[1], i, left, below, right, upper, lower)
+        first = np.ceil(max(west - _MARGIN, 0.0))
+        last = np.floor(min(east + _MARGIN, size[1] - 1.0))
+        top = np.ceil(max(north - _MARGIN, 0.0))
+        bottom = np.floor(min(south + _MARGIN, size[0] - 1.0))
+        listed[0, count], listed[1, count], listed[2, count] = left, right, upper
+        listed[3, count], listed[4, count], listed[5, count] = lower, first, last
+        listed[6, count], listed[7, count] = top, bottom
+        count += np.uintp((first <= last) & (top <= bottom))
+    return int(count)
 
 
 @inlined
-def _triangle(
-    i0: int, j0: int, i1: int, j1: int, i2: int, j2: int, x: Any, y: Any, w: Any, pixels: Any,
-    rays: Any, of: int, near: Any, kind: Any,
-) -> None:  # fmt: skip
-    """Find the pixels that a triangle may cover."""
-    w0, w1, w2 = float(w[i0, j0]), float(w[i1, j1]), float(w[i2, j2])
-    if not (w0 > 0 and w1 > 0 and w2 > 0):
-        return
-    x0, x1, x2 = float(x[i0, j0]), float(x[i1, j1]), float(x[i2, j2])
-    y0, y1, y2 = float(y[i0, j0]), float(y[i1, j1]), float(y[i2, j2])
-    left, right, top, bottom = min(x0, x1, x2), max(x0, x1, x2), min(y0, y1, y2), max(y0, y1, y2)
-    if pixels is not None:
-        p0, p1, p2 = pixels[0, i0, j0], pixels[0, i1, j1], pixels[0, i2, j2]
-        q0, q1, q2 = pixels[1, i0, j0], pixels[1, i1, j1], pixels[1, i2, j2]
-        left, right = float(min(p0, p1, p2)), float(max(p0, p1, p2))
-        top, bottom = float(min(q0, q1, q2)), float(max(q0, q1, q2))
-    first = int(np.ceil(max(left - _MARGIN, 0.0)))
-    last = int(np.floor(min(right + _MARGIN, near.shape[1] - 1.0)))
-    upper = int(np.ceil(max(top - _MARGIN, 0.0)))
-    lower = int(np.floor(min(bottom + _MARGIN, near.shape[0] - 1.0)))
-    x1, y1, x2, y2 = x1 - x0, y1 - y0, x2 - x0, y2 - y0
-    area = x1 * y2 - x2 * y1
-    if area != 0 and first <= last:
-        _fill(
-            x0, y0, w0, x1 / area, y1 / area, w1 - w0, x2 / area, y2 / area, w2 - w0,
-            first, last, upper, lower, rays, of, near, kind,
-        )  # fmt: skip
+def _drawn(kind: int, walls: bool, ahead: bool) -> int:
+    """Give a triangle's kind, or ``NOTHING`` where it is not to be drawn."""
+    return kind if ahead & (walls | (kind != WALL)) else NOTHING
+
+
+@inlined
+def _square(listed: Any, i: int, x: Any, y: Any, w: Any, rays: Any, near: Any, kind: Any) -> None:
+    """Write the two triangles of a square as it is listed."""
+    left: Any = np.uintp(listed[0])
+    right: Any = np.uintp(listed[1])
+    below = i + _ONE
+    place = (float(x[i, left]), float(y[i, left]), float(w[i, left]))
+    end = _from(place, x, y, w, below, right)
+    one, other = _from(place, x, y, w, i, right), _from(place, x, y, w, below, left)
+    _fill(
+        place, end, one, other, listed[4], listed[5], listed[6], listed[7], rays,
+        listed[2], listed[3], near, kind,
+    )  # fmt: skip
+
+
+@inlined
+def _between(
+    at: Any, i: int, left: int, below: int, right: int, upper: int, lower: int
+) -> tuple[float, float]:
+    """Give the bounds of a square along one axis, without a corner that neither triangle has."""
+    one, end = float(at[i, left]), float(at[below, right])
+    least, most = min(one, end), max(one, end)
+    if upper != NOTHING:
+        corner = float(at[i, right])
+        least, most = min(least, corner), max(most, corner)
+    if lower != NOTHING:
+        corner = float(at[below, left])
+        least, most = min(least, corner), max(most, corner)
+    return least, most
+
+
+@inlined
+def _from(
+    place: tuple[float, float, float], x: Any, y: Any, w: Any, i: int, j: int
+) -> tuple[float, float, float]:
+    """Give the way from a place to a corner: right, down, and in inverse depth."""
+    return x[i, j] - place[0], y[i, j] - place[1], w[i, j] - place[2]
 
 
 @inlined
 def _fill(
-    x0: float, y0: float, w0: float, x1: float, y1: float, w1: float, x2: float, y2: float,
-    w2: float, first: int, last: int, upper: int, lower: int, rays: Any, of: int,
+    place: tuple[float, float, float], end: tuple[float, float, float],
+    one: tuple[float, float, float], other: tuple[float, float, float],
+    first: int, last: int, top: int, bottom: int, rays: Any, upper: int, lower: int,
     near: Any, kind: Any,
 ) -> None:  # fmt: skip
-    """Write a triangle where it is nearer than what was written before."""
-    for i in range(upper, lower + 1):
-        for j in range(first, last + 1):
-            if rays is None:
-                px, py = j - x0, i - y0
-            else:
-                px, py = rays[0, i, j] - x0, rays[1, i, j] - y0
-            one, two = px * y2 - py * x2, py * x1 - px * y1
-            if one >= _INSIDE and two >= _INSIDE and one + two <= 1 - _INSIDE:
-                depth = w0 + one * w1 + two * w2
-                if depth > near[i, j]:
-                    near[i, j] = depth
-                    kind[i, j] = of
+    """Write two triangles with a common edge where they are nearer than what was written before."""
+    over = 1 / (end[0] * one[1] - one[0] * end[1]) if upper != NOTHING else np.nan
+    under = 1 / (end[0] * other[1] - other[0] * end[1]) if lower != NOTHING else np.nan
+    i, j, end_of_row = np.uintp(top), np.uintp(first), np.uintp(last)
+    for _ in range((bottom + 1 - top) * (last + 1 - first)):
+        if rays is None:
+            px, py = j - place[0], i - place[1]
+        else:
+            px, py = rays[0, i, j] - place[0], rays[1, i, j] - place[1]
+        beside = py * end[0] - px * end[1]
+        far, aside = (px * one[1] - py * one[0]) * over, beside * over
+        inside = (far >= _INSIDE) & (aside >= _INSIDE) & (far + aside <= 1 - _INSIDE)
+        high = place[2] + far * end[2] + aside * one[2]
+        high = high if inside else np.float64(0)
+        far, aside = (px * other[1] - py * other[0]) * under, beside * under
+        inside = (far >= _INSIDE) & (aside >= _INSIDE) & (far + aside <= 1 - _INSIDE)
+        low = place[2] + far * end[2] + aside * other[2]
+        low = low if inside else np.float64(0)
+        before, was = near[i, j], int(kind[i, j])
+        depth = np.float32(high if high > low else low)
+        nearer = depth > before
+        near[i, j] = depth if nearer else before
+        kind[i, j] = was + nearer * ((upper if high >= low else lower) - was)
+        over_the_end = j == end_of_row
+        i, j = i + np.uintp(over_the_end), np.uintp(first) if over_the_end else j + _ONE

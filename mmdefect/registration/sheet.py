@@ -19,6 +19,7 @@ Everything follows from the scanner's own pixels, so nothing has to be tuned for
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 from mmdefect.jit import in_bands
 from mmdefect.registration import _mesh as mesh
 from mmdefect.registration._lens import Numbers
+from mmdefect.registration._squares import cut
 from mmdefect.registration.camera import Camera
 
 SMALL_HOLE = 8
@@ -71,6 +73,14 @@ class Sheet:
         """The points that may place other sensors (3, y, x), mm; NaN elsewhere."""
         there = (self.state == mesh.MEASURED) | (self.state == mesh.BRIDGED)
         return np.where(there, self.points, np.float32(np.nan))
+
+    @cached_property
+    def squares(self) -> NDArray[np.uint8]:
+        """How the squares between the points are cut (y - 1, x - 1): see ``cut``."""
+        rows, columns = self.state.shape
+        made = np.empty((rows - 1, columns - 1), dtype=np.uint8)
+        in_bands(cut, rows - 1, self.depth, self.state, self.slope, self.slack, made)
+        return made
 
     def before(self, motion: Numbers, plane: Numbers) -> NDArray[np.float32]:
         """Bring the points before a camera.
@@ -137,27 +147,31 @@ def make_sheet(points: NDArray[np.float32], camera: Camera) -> Sheet:
     slope = np.sqrt(2) * _STEEPEST * footprint
     in_bands(mesh.link, len(state), depth, slope, _NOISE_SHARE * noise, state)
     if not (state == mesh.MEASURED).all():
-        points = points.copy()
-        _bridge(points, depth, state, footprint, slope, _NOISE_SHARE * noise)
+        planes = _bridged(points, depth, state, footprint, slope, _NOISE_SHARE * noise)
+        points, depth = planes[:3], planes[3]
     return Sheet(points, depth, state, slope, noise)
 
 
-def _bridge(
+def _bridged(
     points: NDArray[np.float32],
     depth: NDArray[np.float32],
     state: NDArray[np.uint8],
     footprint: float,
     slope: float,
     slack: float,
-) -> None:
-    """Bridge the small holes of a cloud and carry its rims on, in place."""
+) -> NDArray[np.float32]:
+    """Bridge the small holes of a cloud and carry its rims on: x, y, z, depth (4, y, x), mm.
+
+    Writes ``state``.
+    """
     gaps = np.empty((4, *state.shape), dtype=np.int16)
-    mesh.reach_across(state, HIDING_HOLE, gaps[0], gaps[1])
+    in_bands(mesh.reach_across, len(state), state, HIDING_HOLE, gaps[0], gaps[1])
     mesh.reach_down(state, HIDING_HOLE, gaps[2], gaps[3])
-    planes = np.concatenate([points, depth[np.newaxis]])
+    planes = np.empty((4, *state.shape), dtype=np.float32)
+    planes[:3], planes[3] = points, depth
     step = _AGREEING_FOOTPRINTS * footprint
     in_bands(
         mesh.bridge, len(state), planes, depth, gaps, SMALL_HOLE, HIDING_HOLE, step, slack, state
     )
     in_bands(mesh.grow, len(state), planes, depth, slope, slack, state)
-    points[:], depth[:] = planes[:3], planes[3]
+    return planes

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from mmdefect.jit import in_bands
 from mmdefect.registration import _mesh as mesh
 from mmdefect.registration._lens import Numbers, frame_numbers, lens_numbers, motion
-from mmdefect.registration._mesh import bend
 from mmdefect.registration._raster import rasterise
 from mmdefect.registration.camera import Camera, Floats, Pose
 from mmdefect.registration.sheet import Sheet
@@ -103,12 +102,10 @@ def own_surface(sheet: Sheet, home: Pose, reference: Eye) -> Surface:
     -------
     Surface
     """
-    points = sheet.points
-    if home != reference.camera.pose:
-        moves = motion(home, reference.camera.pose)
-        turned = np.tensordot(moves[:9].reshape(3, 3), points.astype(np.float64), 1)
-        points = (turned + moves[9:, None, None]).astype(np.float32)
-    return _divided(points, sheet.state, sheet, home)
+    moves = motion(home, reference.camera.pose)
+    placing, measured = np.empty_like(sheet.points), np.empty_like(sheet.points)
+    in_bands(mesh.carry, len(sheet.state), sheet.points, sheet.state, moves, placing, measured)
+    return Surface(placing, measured, sheet, home)
 
 
 def cast_surface(sheet: Sheet, home: Pose, reference: Eye) -> Surface:
@@ -126,30 +123,19 @@ def cast_surface(sheet: Sheet, home: Pose, reference: Eye) -> Surface:
     """
     camera = reference.camera
     fx, fy, cx, cy = reference.frame
-    x, y, w = sheet.before(motion(home, camera.pose), np.array([fx, cx, fy, cy]))
-    pixels = np.empty((2, *w.shape), dtype=np.float32)
-    in_bands(bend, len(w), x, y, w, reference.frame, reference.lens, pixels)
+    seen = sheet.before(motion(home, camera.pose), np.array([fx, cx, fy, cy]))
+    pixels = np.empty((2, *seen.shape[1:]), dtype=np.float32)
+    in_bands(mesh.bend, seen.shape[1], seen, reference.frame, reference.lens, pixels)
     near, kind = rasterise(
-        (x, y, w, sheet.depth, sheet.state, sheet.slope, sheet.slack),
+        (*seen, sheet.squares),
         (camera.height, camera.width),
         pixels,
         reference.undistorted,
         walls=True,
     )
-    with np.errstate(divide="ignore"):
-        ahead = 1 / near
-    points = np.stack([reference.rays[0] * ahead, reference.rays[1] * ahead, ahead])
-    return _divided(points, kind, sheet, home)
-
-
-def _divided(points: Points, state: NDArray[np.uint8], sheet: Sheet, home: Pose) -> Surface:
-    """Tell what was measured from what may only place other sensors."""
-    blank = np.float32(np.nan)
-    measured = state == mesh.MEASURED
-    placing = measured | (state == mesh.BRIDGED)
-    own = np.where(measured, points, blank)
-    same = placing.sum() == measured.sum()
-    return Surface(own if same else np.where(placing, points, blank), own, sheet, home)
+    placing, measured = np.empty((2, 3, *near.shape), dtype=np.float32)
+    in_bands(mesh.lift, len(near), near, kind, reference.rays, placing, measured)
+    return Surface(placing, measured, sheet, home)
 
 
 def hiding(surface: Surface, sensor: Eye, reference: Eye) -> tuple[Points, Numbers]:
@@ -179,16 +165,14 @@ def hiding(surface: Surface, sensor: Eye, reference: Eye) -> tuple[Points, Numbe
         return nothing
     focal = min(reference.camera.fx, reference.camera.fy)
     pixel = float(np.median(ahead) / np.median(away[:, 2])) / focal
-    seen, margin = away[:, :2] / away[:, 2:], 2 * _SOME * pixel
-    low = np.maximum(seen.min(0) - margin, sensor.view[::2])
-    high = np.minimum(seen.max(0) + margin, sensor.view[1::2])
+    flat, margin = away[:, :2] / away[:, 2:], 2 * _SOME * pixel
+    low = np.maximum(flat.min(0) - margin, sensor.view[::2])
+    high = np.minimum(flat.max(0) + margin, sensor.view[1::2])
     if not (low < high).all():
         return nothing
     pitch = max(_FINE * pixel, float(np.sqrt(np.prod(high - low) / _MOST_NODES)))
     columns, rows = (int(count) + 3 for count in (high - low) / pitch)
     plane = np.array([1 / pitch, 1 - low[0] / pitch, 1 / pitch, 1 - low[1] / pitch])
-    mesh = sheet.before(motion(surface.home, sensor.camera.pose), plane)
-    near, _ = rasterise(
-        (*mesh, sheet.depth, sheet.state, sheet.slope, sheet.slack), (rows, columns), walls=False
-    )
+    seen = sheet.before(motion(surface.home, sensor.camera.pose), plane)
+    near, _ = rasterise((*seen, sheet.squares), (rows, columns), walls=False)
     return near, plane
