@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmdefect.contracts import Scenes, Tensors
-from mmdefect.detectors._coreset import Pool
+from mmdefect.detectors._pool import Pool
 from mmdefect.detectors._search import nearest
 from mmdefect.errors import NotFittedError
 from mmdefect.familiar import check_sensors

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmdefect.detectors import _search
-from mmdefect.detectors._coreset import Pool, k_center
+from mmdefect.detectors._coreset import k_center
 from mmdefect.detectors._maps import to_pixels, worst_mean
+from mmdefect.detectors._pool import Pool
 from mmdefect.detectors._quantised import rounded
 from mmdefect.detectors._search import Rows, nearest, spacing
 

@@ -9,7 +9,7 @@ import xarray as xr
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from mmdefect.detectors._coreset import Pool
+from mmdefect.detectors._pool import Pool
 from mmdefect.detectors.memory_bank import MemoryBank
 from mmdefect.errors import NotFittedError
 from mmdefect.scene import new_scene

@@ -1,5 +1,7 @@
 """Single passes over clouds, against NumPy said plainly."""
 
+from fractions import Fraction
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -60,3 +62,12 @@ def test_the_nearest_pixels_are_those_under_the_new_centres(cloud, height, width
     np.testing.assert_array_equal(taken, cloud[:, rows][:, :, columns])
     assert taken.dtype == np.float32
     assert taken.flags.c_contiguous
+
+
+def test_the_pixel_under_the_centre_is_found_as_in_fractions():
+    for old in (*range(1, 40), 224, 800, 1023, 4096):
+        numbers = np.arange(old, dtype=np.float32)[None]
+        for new in (*range(1, 40), 223, 224, 800, 1025):
+            wanted = [int(Fraction(2 * x + 1, 2 * new) * old) for x in range(0, new, 17)]
+            assert nearest(numbers, 1, new)[0, ::17].tolist() == wanted
+            assert nearest(numbers.T, new, 1)[::17, 0].tolist() == wanted

@@ -15,7 +15,8 @@ import torch
 from case import Case, Check
 from rows import _patches
 
-from mmdefect.detectors._coreset import Pool, _projected, k_center
+from mmdefect.detectors._coreset import k_center, projected
+from mmdefect.detectors._pool import Pool
 from mmdefect.detectors._search import nearest
 
 TITLE = "Streamed coreset"
@@ -68,8 +69,8 @@ def made(count: int, judged: bool) -> Case:
         )
         if not judged:
             return told
-        projected = torch.cat([_projected(rows, 0) for rows in pictures(count)])
-        own = _projected(kept["ours"], 0)
+        projected = torch.cat([projected(rows, 0) for rows in pictures(count)])
+        own = projected(kept["ours"], 0)
         offline = projected[k_center(projected, len(own))]
         radius = [float(nearest(projected, picks)[0].max()) for picks in (own, offline)]
         ratio = radius[0] / radius[1]

@@ -1,4 +1,4 @@
-"""The few patches that stand for all: greedy k-centre, streamed under a byte budget.
+"""The few patches that stand for all: greedy k-centre.
 
 * Greedy k-centre picks, again and again, the patch farthest from those picked so far; its
   covering radius is at most twice the best possible [1]_.
@@ -7,13 +7,14 @@
   pick: distances to picks only ever shrink, so an old maximum is an upper bound. Even then a pick
   is left out that cannot be nearer than those before: by the triangle inequality, of the pick, the
   block's middle and the patch. The picks are those of the plain algorithm.
-* Patches arrive capture by capture and never fit memory in general: a pool that is full is
-  reduced to half of its room, and goes on.
+* Picks made before can be gone on from, which is what a stream of patches needs (``_pool``).
 
 References
 ----------
 .. [1] Gonzalez: Clustering to minimize the maximum intercluster distance, TCS 38, 1985.
 """
+
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -27,10 +28,9 @@ _PROJECTED = 128
 _LEADING = 16
 _LANES = 32
 _ZERO, _ONE = np.float32(0), np.float32(1)
-_COPIES = 3  # of its rows that a reduction holds at once
 
 
-def k_center(rows: Tensor, count: int, seed: int = 0) -> Tensor:
+def k_center(rows: Tensor, count: int, seed: int = 0, fixed: int = 0) -> Tensor:
     """Pick rows greedily so that every row has a near one among them.
 
     Parameters
@@ -40,6 +40,8 @@ def k_center(rows: Tensor, count: int, seed: int = 0) -> Tensor:
         How many to pick; all when there are fewer.
     seed : int
         Draws the first pick and the blocks.
+    fixed : int
+        So many rows, the first ones, are picked already; not more than ``count``.
 
     Returns
     -------
@@ -53,23 +55,45 @@ def k_center(rows: Tensor, count: int, seed: int = 0) -> Tensor:
     """
     if count >= len(rows):
         return torch.arange(len(rows))
-    points = _turned(_projected(rows, seed))
+    points = _turned(projected(rows, seed))
     order = _blocks(points, seed)
-    first = int(torch.randint(len(rows), (1,), generator=torch.Generator().manual_seed(seed)))
     picks = np.empty(count, dtype=np.int64)
+    if fixed:
+        picks[:fixed] = order.argsort()[:fixed].numpy()
+    else:
+        picks[0] = torch.randint(len(rows), (1,), generator=torch.Generator().manual_seed(seed))
     points = points[order]
-    _pick(points.numpy(), _leading(points).numpy(), first, picks)
+    _pick(points.numpy(), _leading(points).numpy(), max(fixed, 1), picks)
     return order[torch.from_numpy(picks)]
 
 
-def _projected(rows: Tensor, seed: int) -> Tensor:
-    """Project wide rows to fewer dimensions that keep distances."""
-    if rows.shape[1] <= _PROJECTED:
-        return rows
+def projected(rows: Tensor, seed: int) -> Tensor:
+    """Project wide rows to fewer dimensions that keep distances.
+
+    Parameters
+    ----------
+    rows : Tensor (row, feature), float32
+    seed : int
+        Draws the projection.
+
+    Returns
+    -------
+    Tensor (row, ≤ 128), float32
+        The rows themselves where they are not wide.
+    """
+    width = rows.shape[1]
+    return rows if width <= _PROJECTED else rows @ _projection(width, seed)
+
+
+@lru_cache(maxsize=8)
+def _projection(width: int, seed: int) -> Tensor:
+    """Draw a projection (feature, 128)."""
     from sklearn.random_projection import GaussianRandomProjection
 
-    projection = GaussianRandomProjection(_PROJECTED, random_state=seed).fit(rows[:1].numpy())
-    return rows @ torch.from_numpy(projection.components_.T.astype(np.float32))
+    drawn = GaussianRandomProjection(_PROJECTED, random_state=seed).fit(
+        np.zeros((1, width), np.float32)
+    )
+    return torch.from_numpy(drawn.components_.T.astype(np.float32))
 
 
 def _turned(points: Tensor) -> Tensor:
@@ -110,9 +134,9 @@ def _leading(points: Tensor) -> Tensor:
 
 @reordered
 def _pick(
-    points: NDArray[np.float32], leading: NDArray[np.float32], first: int, picks: NDArray[np.int64]
+    points: NDArray[np.float32], leading: NDArray[np.float32], made: int, picks: NDArray[np.int64]
 ) -> None:
-    """Pick lazily over blocks of neighbouring rows, `first` first.
+    """Pick lazily over blocks of neighbouring rows, after the first picks, `made` already.
 
     `leading` (block, coordinate, row) holds the first coordinates of all points again, side by
     side, so that one pick meets a whole block in wide registers.
@@ -126,8 +150,6 @@ def _pick(
     gaps[: len(points)] = np.inf
     farthest = np.full(blocks, np.inf, dtype=np.float32)
     seen = np.zeros(blocks, np.int64)
-    picks[0] = first
-    made = 1
     while made < len(picks):
         block = int(farthest.argmax())
         start = block * _BLOCK
@@ -189,73 +211,3 @@ def _square(one: NDArray[np.float32], other: NDArray[np.float32]) -> np.float32:
         apart = one[place] - other[place]
         total += apart * apart
     return total
-
-
-class Pool:
-    """Patches of good parts, kept to a coreset under a byte budget.
-
-    Parameters
-    ----------
-    byte_budget : int
-        Bytes of rows held at any time.
-    share : float
-        The coreset's final size, as a share of all patches ever added.
-    seed : int
-    most : int
-        The coreset's largest size: the time of every search grows with it.
-    """
-
-    def __init__(self, byte_budget: int, share: float, seed: int, most: int = 1 << 30) -> None:
-        self.byte_budget = byte_budget
-        self.share = share
-        self.seed = seed
-        self.most = most
-        self.added = 0
-        self._rows: list[Tensor] = []
-        self._marks: list[Tensor] = []
-
-    def add(self, rows: Tensor, marks: Tensor | None = None) -> None:
-        """Add the patches of one scene.
-
-        Parameters
-        ----------
-        rows : Tensor (row, feature), float32
-        marks : Tensor (row, mark), int32, optional
-            What goes with each row, and is kept or dropped with it.
-        """
-        self.added += len(rows)
-        self._rows.append(rows)
-        self._marks.append(torch.empty(len(rows), 0, dtype=torch.int32) if marks is None else marks)
-        room = max(2, self.byte_budget // (_COPIES * 4 * rows.shape[1]))
-        if sum(map(len, self._rows)) > room:
-            kept, theirs = self._reduced(room // 2)
-            self._rows, self._marks = [kept], [theirs]
-
-    def coreset(self) -> Tensor:
-        """Give the final coreset.
-
-        Returns
-        -------
-        Tensor (row, feature), float32
-            Empty when nothing was added.
-        """
-        return self.marked()[0]
-
-    def marked(self) -> tuple[Tensor, Tensor]:
-        """Give the final coreset, and what goes with its rows.
-
-        Returns
-        -------
-        Tensor (row, feature), float32
-            Empty when nothing was added.
-        Tensor (row, mark), int32
-        """
-        if not self._rows:
-            return torch.empty(0, 0), torch.empty(0, 0, dtype=torch.int32)
-        wanted = max(1, round(self.share * self.added))
-        return self._reduced(min(wanted, self.most))
-
-    def _reduced(self, count: int) -> tuple[Tensor, Tensor]:
-        rows = torch.cat(self._rows)
-        chosen = k_center(rows, count, self.seed)
-        return rows[chosen], torch.cat(self._marks)[chosen]

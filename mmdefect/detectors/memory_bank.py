@@ -31,9 +31,9 @@ import xarray as xr
 
 from mmdefect.contracts import FeatureExtractor, Scenes, Tensors
 from mmdefect.detectors._added import Added, room, worth_a_row
-from mmdefect.detectors._coreset import Pool
 from mmdefect.detectors._maps import predicted, rows_of
 from mmdefect.detectors._origins import name_of, origins_in, origins_of, unknown
+from mmdefect.detectors._pool import Pool
 from mmdefect.detectors._recall import Memory, Recall
 from mmdefect.detectors._search import Rows, spacing
 from mmdefect.detectors._spread import spread_of

@@ -61,11 +61,9 @@ def nearest(values: np.ndarray, height: int, width: int) -> np.ndarray:
     array (…, height, width)
         Values of the array and no others.
     """
-    rows = ((np.arange(height) + 0.5) * values.shape[-2] / height).astype(np.uintp)
-    columns = ((np.arange(width) + 0.5) * values.shape[-1] / width).astype(np.uintp)
     planes = values.reshape(-1, *values.shape[-2:])
     taken = np.empty((len(planes), height, width), dtype=values.dtype)
-    gather(planes, rows, columns, taken)
+    gather(planes, taken)
     return taken.reshape(*values.shape[:-2], height, width)
 
 
