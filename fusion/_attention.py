@@ -18,10 +18,9 @@ from mmdefect.jit import WORTH_A_THREAD, compiled, in_bands, reordered
 from ._tokens import BLOCK
 from ._windows import Windows
 
-_SIGN, _LEAST = np.int32(0x7FFFFFFF), np.int32(-0x80000000)
-_BIAS, _POINT, _LAST = np.int32(127), np.int32(23), np.int32(31)
-_ZERO, _ONE, _LOWEST, _ROUND, _NEVER = (
-    np.float32(number) for number in (0, 1, -127, 127.5, -np.inf)
+_BIAS, _POINT = np.int32(127), np.int32(23)
+_ZERO, _ONE, _FAR, _ROUND, _NEVER, _MOST = (
+    np.float32(number) for number in (0, 1, 127, 127.5, -np.inf, 2.0**100)
 )
 _C1, _C2, _C3, _C4, _C5, _C6 = (
     np.float32(np.log(2) ** k / np.prod(np.arange(1.0, k + 1))) for k in range(1, 7)
@@ -162,7 +161,7 @@ def _attend(
     """Answer some blocks."""
     width, most = asked.shape[2] // heads, lists.shape[1]
     near = np.empty((2, heads, most, width), np.float32)
-    logits = np.empty(len(order) * cells.shape[1] * most, np.float32)
+    room = np.empty((2, len(order) * cells.shape[1] * most), np.float32)
     for own in range(len(told)):
         targets = order[starts[own] : starts[own + 1]]
         rows = np.empty((len(targets) * cells.shape[1], width), np.float32)
@@ -170,11 +169,12 @@ def _attend(
         for b in range(start, stop):
             count = counts[b]
             _lay_out(told[own], lists[b, :count], near)
-            shares = logits[: len(rows) * count].reshape(len(rows), count)
+            logits = room[0, : len(rows) * count].reshape(len(rows), count)
+            shares = room[1, : len(rows) * count].reshape(len(rows), count)
             for head in range(heads):
                 _ask(asked, targets, cells[b], head, rows)
-                np.dot(rows, near[0, head, :count].T, shares)
-                _share_out(shares, gaps[b], targets, totals)
+                np.dot(rows, near[0, head, :count].T, logits)
+                _share_out(logits, gaps[b], targets, shares, totals)
                 np.dot(shares, near[1, head, :count], given)
                 _tell(given, totals, targets, cells[b], head, found)
 
@@ -221,37 +221,43 @@ def _tell(
 
 
 @compiled
-def _share_out(shares: Rows, gaps: Places, targets: NDArray[np.int64], totals: Rows) -> None:
-    """Turn each query's logits into shares of a total, none of them for what lies in a gap."""
-    each = len(shares) // len(targets)
-    for place in range(len(shares)):
-        row, gap = shares[place], gaps[targets[place // each]]
+def _share_out(
+    logits: Rows, gaps: Places, targets: NDArray[np.int64], shares: Rows, totals: Rows
+) -> None:
+    """Turn each query's logits into shares of a total, none of them for what lies in a gap.
+
+    They count above that of "nothing", which is always there and comes last, so no total is
+    below 1; where one is that much higher, above the highest.
+    """
+    each = len(logits) // len(targets)
+    for place in range(len(logits)):
+        row, gap = logits[place], gaps[targets[place // each]]
         row[gap[0] : gap[1]] = _NEVER
         row[gap[2] : gap[3]] = _NEVER
-        totals[place] = _powers(row, _highest(row))
+        totals[place] = _powers(row, row[-1], shares[place])
+        if not totals[place] < _MOST:
+            totals[place] = _powers(row, _highest(row), shares[place])
 
 
 @compiled
 def _highest(row: Rows) -> np.float32:
-    """Find the highest number, as whole numbers, which a compiler compares side by side."""
-    bits = row.view(np.int32)
-    top = _LEAST
-    for j in range(len(bits)):
-        top = max(top, np.int32(bits[j] ^ np.int32(np.int32(bits[j] >> _LAST) & _SIGN)))
-    return np.int32(top ^ np.int32(np.int32(top >> _LAST) & _SIGN)).view(np.float32)
+    """Find the highest number."""
+    top = row[0]
+    for number in row:
+        top = max(top, number)
+    return np.float32(top)
 
 
 @reordered
-def _powers(row: Rows, highest: np.float32) -> np.float32:
-    """Raise 2 to what each number is below the highest; 0 from 127 below. Give the sum."""
+def _powers(row: Rows, base: np.float32, powers: Rows) -> np.float32:
+    """Raise 2 to what each number is above a base, at most 127; 0 from 127 below. Give the sum."""
     total = _ZERO
     for j in range(len(row)):
-        below = max(row[j] - highest, _LOWEST)
-        whole = np.int32(below + _ROUND)
-        rest = below - np.float32(np.int32(whole - _BIAS))
-        row[j] = np.int32(whole << _POINT).view(np.float32) * (
-            _ONE
-            + rest * (_C1 + rest * (_C2 + rest * (_C3 + rest * (_C4 + rest * (_C5 + rest * _C6)))))
-        )
-        total += row[j]
+        above = min(max(row[j] - base, -_FAR), _FAR)
+        whole = np.int32(above + _ROUND)
+        rest = above - np.float32(np.int32(whole - _BIAS))
+        fine = _C3 + rest * (_C4 + rest * (_C5 + rest * _C6))
+        fine = _ONE + rest * (_C1 + rest * (_C2 + rest * fine))
+        powers[j] = np.int32(whole << _POINT).view(np.float32) * fine
+        total += powers[j]
     return total

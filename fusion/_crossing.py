@@ -18,7 +18,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from mmdefect.contracts import Scenes, Tensors
 from mmdefect.keyed import below, under
 from mmdefect.learnable import learn_mask
-from mmdefect.scene import apart_of
+from mmdefect.scene import apart_of, sensors_of
 
 from ._lessons import Schedule
 from ._pixels import pixels_of
@@ -121,7 +121,8 @@ class Crossing:
         names, grid = self.reader.sensors, self.reader.grid_
         apart = np.stack([_coarse(apart_of(scene, name), grid) for name in names])
         cells, parts = self.surprise.evidence(tokens, apart, without)
-        valid = scene["valid"].sel(sensor=names).values & learn_mask(scene)
+        every = sensors_of(scene)
+        valid = scene["valid"].values[[every.index(name) for name in names]] & learn_mask(scene)
         maps = pixels_of(cells, valid, _BLUR)
         return {
             name: Told(own, float(part)) for name, own, part in zip(names, maps, parts, strict=True)

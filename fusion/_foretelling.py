@@ -18,14 +18,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import gelu, layer_norm, linear
+from torch.nn.functional import gelu, linear
 
-from ._attention import Keys, attended
+from mmdefect.jit import reordered
+
+from ._attention import Keys, Rows, attended
 from ._network import SPREADS, Layer, Network, waves
 from ._tokens import Tokens
 from ._windows import Windows
 
 _LOG2E = 1.4426950408889634
+_EPSILON = np.float32(1e-5)
 
 
 class Foretelling:
@@ -74,11 +77,11 @@ class Foretelling:
         with torch.inference_mode():
             answers, rows = self._embedded(tokens)
             keys = Keys(self.windows, tokens.there.numpy())
-            normed = layer_norm(answers, answers.shape[-1:])
+            normed = _normed(answers)
             sets = self.sets.clip(max=len(answers) - 1)
             for layer in self.layers:
                 rows = layer(rows, normed, sets, keys)
-            out = torch.baddbmm(self.tell_bias, layer_norm(rows, rows.shape[-1:]), self.tell)
+            out = torch.baddbmm(self.tell_bias, _normed(rows), self.tell)
             mean, spread = out.chunk(2, dim=-1)
             return mean, spread.clamp(*SPREADS)
 
@@ -99,12 +102,13 @@ class Foretelling:
                 every = torch.stack([every[0], plain])
         weight = tokens.there[..., None].to(plain.dtype)
         shown = every * weight
-        count = weight.sum(0)
-        sums = shown.sum(1)[torch.from_numpy(self.sets.clip(max=len(every) - 1))]
-        mine = shown[0] if len(every) == 1 else _with(shown[0], shown[1], own)
-        beside = (sums - mine) / (count - weight).clamp_min(1)
+        beside = shown.sum(1)[torch.from_numpy(self.sets.clip(max=len(every) - 1))]
+        beside -= shown[0]
+        if len(every) > 1:
+            beside[own] = beside[own] + shown[0, own] - shown[1, own]
+        beside /= (weight.sum(0) - weight).clamp_min_(1)
         asked = torch.bmm(beside, net.beside).add_(where).add_(net.asked[:, None])
-        summary = self.windows.regions @ shown / (self.windows.regions @ weight).clamp_min(1)
+        summary = self.windows.regions @ shown / (self.windows.regions @ weight).clamp_min_(1)
         nothing = net.nothing.expand(len(every), 1, -1)
         answers = torch.cat([every.flatten(1, 2), summary.flatten(1, 2), nothing], dim=1)
         return answers, asked
@@ -127,12 +131,11 @@ class _Ready:
         self, rows: Tensor, answers: Tensor, sets: NDArray[np.int64], keys: Keys
     ) -> Tensor:
         """Ask: rows (sensor, cell, width), of normalised answers (set, answer, width)."""
-        width = rows.shape[-1:]
-        asked = linear(layer_norm(rows, width), *self.query)
+        asked = linear(_normed(rows), *self.query)
         told = linear(answers, *self.told)
         found = torch.from_numpy(attended(asked.numpy(), told.numpy(), self.heads, sets, keys))
         rows = linear(found, *self.out).add_(rows)
-        return linear(gelu(linear(layer_norm(rows, width), *self.wider)), *self.back).add_(rows)
+        return linear(gelu(linear(_normed(rows), *self.wider)), *self.back).add_(rows)
 
 
 def _folded(normed: nn.LayerNorm, after: nn.Linear) -> tuple[Tensor, Tensor]:
@@ -147,8 +150,26 @@ def _keys_first(layer: Layer) -> tuple[Tensor, Tensor]:
     return weight[order], shift[order]
 
 
-def _with(rows: Tensor, other: Tensor, own: int) -> Tensor:
-    """Replace one sensor's rows."""
-    rows = rows.clone()
-    rows[own] = other[own]
-    return rows
+def _normed(rows: Tensor) -> Tensor:
+    """Bring every row to mean 0 and variance 1, as a normalisation does."""
+    found = torch.empty_like(rows)
+    width = rows.shape[-1]
+    _normalise(rows.numpy().reshape(-1, width), _EPSILON, found.numpy().reshape(-1, width))
+    return found
+
+
+@reordered
+def _normalise(rows: Rows, epsilon: np.float32, found: Rows) -> None:
+    """Bring rows (row, width) to mean 0 and variance 1."""
+    count, width = rows.shape
+    for place in range(count):
+        row, own, one = rows[place], found[place], np.float32(1)
+        total = np.float32(0)
+        for d in range(width):
+            total += row[d]
+        mean, square = total / np.float32(width), np.float32(0)
+        for d in range(width):
+            square += (row[d] - mean) * (row[d] - mean)
+        scale = one / np.sqrt(square / np.float32(width) + epsilon)
+        for d in range(width):
+            own[d] = (row[d] - mean) * scale

@@ -93,7 +93,7 @@ class Joint:
         rng = np.random.default_rng(seed)
         held = {name: HeldOut(count, rng, seed) for name in sensors}
         for scene, said, fold in scored:
-            scores, pixels = _norm(said.parts), _norm(said.maps)
+            (scores, _), (pixels, _) = _norm(said.parts), _norm(said.maps)
             for name, score, own in zip(sensors, scores, pixels, strict=True):
                 held[name].take(own, float(score), apart_of(scene, name), fold)
         scales = scales_of({name: parts.learnt(False) for name, parts in held.items()}, heavy)
@@ -113,15 +113,12 @@ class Joint:
         -------
         Dataset
         """
-        scores, pixels = _norm(said.parts), _norm(said.maps)
+        (scores, both), (pixels, twice) = _norm(said.parts), _norm(said.maps)
         evidence, maps = scores.copy(), pixels.copy()
-        both = np.asarray(np.isfinite(said.parts).all(0))
-        twice = np.asarray(np.isfinite(said.maps).all(0))
         for index, name in enumerate(self.sensors if len(self.sources) > 1 else ()):
             if both[index]:
                 evidence[index] = self.parts[name].evidence(evidence[index])
-            joint = self.pixels[name].evidence(maps[index])
-            np.copyto(maps[index], joint, where=twice[index])
+            np.copyto(maps[index], self.pixels[name].evidence(maps[index]), where=twice[index])
         more: dict[str, Any] = {
             "source_evidence": (("source", "sensor"), said.parts),
             "source": (("source",), np.array(self.sources)),
@@ -175,22 +172,25 @@ def combined(evidence: xr.DataArray, rule: str, joint: Joint | None) -> xr.DataA
     return RULES[rule](evidence, labelled(held, names))
 
 
-def _norm(evidence: NDArray[np.floating]) -> NDArray[Any]:
-    """Join sources (source, …): the Euclidean norm of those that are there, NaN for none."""
+def _norm(evidence: NDArray[np.floating]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Join sources (source, …): the Euclidean norm of those that are there, and where all are."""
     flat = np.ascontiguousarray(evidence).reshape(len(evidence), -1)
-    joined = np.empty(flat.shape[1], flat.dtype)
-    _joined(flat, joined)
-    return joined.reshape(evidence.shape[1:])
+    joint, whole = np.empty(flat.shape[1], flat.dtype), np.empty(flat.shape[1], np.bool_)
+    _joined(flat, joint, whole)
+    return joint.reshape(evidence.shape[1:]), whole.reshape(evidence.shape[1:])
 
 
 @compiled
-def _joined(evidence: NDArray[np.floating], joined: NDArray[np.floating]) -> None:
-    """Join sources (source, place)."""
+def _joined(
+    evidence: NDArray[np.floating], joint: NDArray[np.floating], whole: NDArray[np.bool_]
+) -> None:
+    """Join sources (source, place); NaN where none is there."""
     zero = evidence.dtype.type(0)
-    for place in range(len(joined)):
-        squares, there = zero, False
+    for place in range(len(joint)):
+        squares, there = zero, 0
         for source in range(len(evidence)):
             own = evidence[source, place]
             if np.isfinite(own):
-                squares, there = squares + own * own, True
-        joined[place] = np.sqrt(squares) if there else np.nan
+                squares, there = squares + own * own, there + 1
+        joint[place] = np.sqrt(squares) if there else np.nan
+        whole[place] = there == len(evidence)

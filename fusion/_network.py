@@ -95,53 +95,53 @@ class Network(nn.Module):
         -------
         Guess
         """
-        plain = self._keys(shown, flat)
+        where = self.flat(waves(flat))
+        plain = self._keys(shown, where)
         space = torch.where(shown.placed[..., None], self.space(waves(shown.place)), 0.0)
         others = [s for s in range(self.shape.sensors) if s != self.shape.geometry]
         told = {s: rows for s, rows in zip(
-            others, self._asked(others, plain + space[:, None], space, shown, flat, windows),
+            others,
+            self._asked(others, plain + space[:, None], where + space, shown.there, windows),
             strict=True)}  # fmt: skip
         if self.shape.geometry >= 0:
             own = [self.shape.geometry]
-            told[own[0]] = self._asked(own, plain, None, shown, flat, windows)[0]
+            every = where.expand(len(plain), -1, -1)
+            told[own[0]] = self._asked(own, plain, every, shown.there, windows)[0]
         rows = torch.stack([told[s] for s in range(self.shape.sensors)], dim=1)
         out = torch.einsum("bspcw,swd->bspcd", self.last(rows), self.tell)
         mean, spread = out.chunk(2, dim=-1)
         return Guess(mean, spread.clamp(*SPREADS))
 
-    def _keys(self, shown: Tokens, flat: Tensor) -> Tensor:
+    def _keys(self, shown: Tokens, where: Tensor) -> Tensor:
         """Embed the tokens (scene, sensor, cell, width), without their places in space."""
         rows = torch.einsum("bsnd,sdw->bsnw", shown.values, self.read) + self.kind[:, None]
-        keys: Tensor = self.mixed(gelu(rows)) + rows + self.flat(waves(flat))
+        keys: Tensor = self.mixed(gelu(rows)) + rows + where
         return keys
 
     def _asked(
-        self,
-        targets: list[int],
-        keys: Tensor,
-        space: Tensor | None,
-        shown: Tokens,
-        flat: Tensor,
-        windows: Windows,
+        self, targets: list[int], keys: Tensor, where: Tensor, there: Tensor, windows: Windows
     ) -> list[Tensor]:
-        """Let the queries of some sensors go through the layers."""
+        """Let the queries of some sensors go through the layers.
+
+        Places are embedded by ``where`` (scene, cell, width).
+        """
         if not targets:
             return []
-        count, blocks = len(keys), len(windows.cells)
-        where = self.flat(waves(flat)).expand(count, -1, -1)
-        where = where if space is None else where + space
-        beside = _beside(targets, keys, shown.there)
-        where = where[:, None] + torch.einsum("bsnv,svw->bsnw", beside, self.beside[targets])
-        asked = where[:, :, windows.cells].transpose(1, 2) + self.asked[targets][:, None]
-        rows = asked.reshape(count * blocks, len(targets) * BLOCK**2, -1)
-        summary = _summaries(keys, shown.there, windows)
+        count, (blocks, size) = len(keys), windows.cells.shape
+        cells = windows.cells.flatten()
+        beside = _beside(targets, keys[:, :, cells], there[:, :, cells])
+        asked = torch.einsum("bspv,svw->bspw", beside, self.beside[targets])
+        asked = asked + where[:, None, cells] + self.asked[targets][:, None]
+        asked = asked.reshape(count, len(targets), blocks, size, -1).transpose(1, 2)
+        rows = asked.flatten(2, 3).flatten(0, 1)
+        summary = _summaries(keys, there, windows)
         nothing = self.nothing.expand(count, 1, -1)
-        answers = torch.cat([keys.flatten(1, 2), summary.flatten(1, 2), nothing], dim=1)
-        places = windows.among(self.shape.sensors)
-        seen = torch.where(_seen(targets, shown.there, windows), 0.0, -torch.inf)
+        near, places = windows.answering(self.shape.sensors)
+        answers = torch.cat([keys[:, :, near].flatten(1, 2), summary.flatten(1, 2), nothing], dim=1)
+        seen = torch.where(_seen(targets, there, windows), 0.0, -torch.inf)
         for layer in self.layers:
             rows = layer(rows, answers, places, seen)
-        rows = rows.reshape(count, blocks, len(targets), BLOCK**2, -1)
+        rows = rows.reshape(count, blocks, len(targets), size, -1)
         return list(rows.unbind(2))
 
 
@@ -199,12 +199,9 @@ def _seen(targets: list[int], there: Tensor, windows: Windows) -> Tensor:
 def _beside(targets: list[int], keys: Tensor, there: Tensor) -> Tensor:
     """Average what the other sensors show in the same cell (scene, target, cell, width)."""
     weight = there.to(keys.dtype)[..., None]
-    shown, total = keys * weight, weight.sum(1)
-    rows = [
-        (shown.sum(1) - shown[:, target]) / (total - weight[:, target]).clamp_min(1)
-        for target in targets
-    ]
-    return torch.stack(rows, dim=1)
+    shown = keys * weight
+    left = weight.sum(1, keepdim=True) - weight[:, targets]
+    return (shown.sum(1, keepdim=True) - shown[:, targets]) / left.clamp_min(1)
 
 
 def _summaries(keys: Tensor, there: Tensor, windows: Windows) -> Tensor:

@@ -77,7 +77,9 @@ def _average(
                     count += known[y, x]
             all_of_it = (bottoms[i] - tops[i]) * (rights[j] - lefts[j])
             there[place] = count >= _LEAST_SHARE * all_of_it
-            if there[place]:
+            if count == all_of_it:
+                _plain_mean(grid, tops[i], bottoms[i], lefts[j], rights[j], rows[place])
+            elif there[place]:
                 _mean(grid, known, tops[i], bottoms[i], lefts[j], rights[j], rows[place])
 
 
@@ -100,3 +102,21 @@ def _mean(
                     total += grid[f, y, x]
                     count += 1
         row[f] = total / max(count, 1)
+
+
+@compiled
+def _plain_mean(
+    grid: NDArray[np.float32],
+    top: int,
+    bottom: int,
+    left: int,
+    right: int,
+    row: NDArray[np.float32],
+) -> None:
+    """Average all of one cell's patches, feature by feature."""
+    for f in range(len(grid)):
+        total = 0.0
+        for y in range(top, bottom):
+            for x in range(left, right):
+                total += grid[f, y, x]
+        row[f] = total / ((bottom - top) * (right - left))

@@ -6,6 +6,7 @@ the arrays it belongs to: a run that is killed leaves the old checkpoint, or the
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +26,8 @@ class Checkpoint:
     folder : Path
     name : str
     meant : mapping
-        What the training is of, for JSON; another training's checkpoint is refused.
+        What the training is of, for JSON; another training's checkpoint is refused. Floats are the
+        same up to a millionth: sums differ that much between machines and numbers of threads.
     """
 
     def __init__(self, folder: Path, name: str, meant: Mapping[str, Any]) -> None:
@@ -65,7 +67,7 @@ class Checkpoint:
             raise MmdefectError(
                 f"'{self.told}' is no checkpoint of a training; give another folder"
             ) from error
-        unlike = [key for key in self.meant if meant.get(key) != self.meant[key]]
+        unlike = [key for key in self.meant if not _alike(meant.get(key), self.meant[key])]
         if unlike:
             key = unlike[0]
             raise MmdefectError(
@@ -76,3 +78,10 @@ class Checkpoint:
         if hashlib.sha256(held).hexdigest() != digest:
             return None
         return load(held), course
+
+
+def _alike(held: object, meant: object) -> bool:
+    """Tell whether two entries say the same."""
+    if isinstance(held, float) and isinstance(meant, float):
+        return math.isclose(held, meant, rel_tol=1e-6)
+    return held == meant

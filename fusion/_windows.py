@@ -56,8 +56,8 @@ class Windows(NamedTuple):
         cells, window, inside, hidden = (part[blocks] for part in own)
         return Windows(cells, window, inside, hidden, self.regions, self.clear[blocks])
 
-    def among(self, sensors: int) -> Tensor:
-        """Give the numbers of what each block is answered by, among all answers there are.
+    def answering(self, sensors: int) -> tuple[Tensor, Tensor]:
+        """Give the cells that answer, and what each block is answered by.
 
         Parameters
         ----------
@@ -65,15 +65,18 @@ class Windows(NamedTuple):
 
         Returns
         -------
+        Tensor (near cell,), int64
+            Cells that lie in a window.
         Tensor (block, key), int64
             Where the cells of its window lie, sensor by sensor, then the regions, then the
-            answer "nothing", in the order (sensor · cell, sensor · region, nothing).
+            answer "nothing", in the order (sensor · near cell, sensor · region, nothing).
         """
-        regions, cells = self.regions.shape
-        first = torch.arange(sensors, device=self.window.device)[:, None] * cells
-        near = (self.window[:, None] + first).flatten(1)
-        far = torch.arange(sensors * regions + 1, device=near.device) + sensors * cells
-        return torch.cat([near, far.expand(len(near), -1)], dim=1)
+        regions = len(self.regions)
+        near, places = torch.unique(self.window, return_inverse=True)
+        first = torch.arange(sensors, device=near.device)[:, None] * len(near)
+        close = (places[:, None] + first).flatten(1)
+        far = torch.arange(sensors * regions + 1, device=near.device) + sensors * len(near)
+        return near, torch.cat([close, far.expand(len(close), -1)], dim=1)
 
     def to(self, device: torch.device) -> "Windows":
         """Bring it to a device."""

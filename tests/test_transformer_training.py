@@ -172,6 +172,15 @@ def test_a_training_that_was_interrupted_goes_on_as_if_it_had_not_been(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.json", "net.safetensors"]
 
 
+def test_a_checkpoint_goes_on_where_sums_were_rounded_otherwise(tmp_path):
+    resume.Checkpoint(tmp_path, "net", {"tokens": 864507.981}).write({}, {"step": 3})
+    held = resume.Checkpoint(tmp_path, "net", {"tokens": 864507.98}).read()
+    assert held is not None
+    assert held[1] == {"step": 3}
+    with pytest.raises(MmdefectError, match=r"with tokens 864507.981, this one has 864590.5"):
+        resume.Checkpoint(tmp_path, "net", {"tokens": 864590.5}).read()
+
+
 def test_a_checkpoint_of_another_sensor_set_is_refused(tmp_path):
     short = lessons.Schedule(most_steps=2, batch=2)
     train(short, resume.Checkpoint(tmp_path, "net", {"sensors": ["rgb", "points"]}))
