@@ -84,7 +84,7 @@ def test_aupro_is_not_a_number_where_it_is_undefined():
     st.integers(0, 9),
     st.integers(0, 2**32 - 1),
 )
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_keys_down_to_a_floor_are_those_of_a_plain_choice(score_map, seed, floor):
     mask = np.random.default_rng(seed).random(score_map.shape) < seed / 9
     room = np.empty(mask.size, dtype=np.uint32)
@@ -108,7 +108,7 @@ def test_chunks_hold_every_key_once_whether_kept_or_read_again():
 
 
 @given(arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=12)), st.integers(0, 2**31))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_regions_are_those_of_a_plain_labelling(mask, seed):
     mask = mask | (np.random.default_rng(seed).random(mask.shape) < 0.3)
     labels, regions = label(mask, structure=EIGHT)

@@ -28,7 +28,7 @@ def streamed(rows: torch.Tensor, room: int, most: int, a_scene: int = 50) -> Poo
 
 
 @given(st.integers(0, 99), st.integers(1, 60), st.integers(0, 200), st.integers(1, 5))
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 def test_picks_go_on_from_fixed_ones_as_a_plain_greedy_does(seed, fixed, more, width):
     rows = gaussian(600, width, seed)
     picks = k_center(rows, fixed + more, seed, fixed)

@@ -69,10 +69,10 @@ def made(count: int, judged: bool) -> Case:
         )
         if not judged:
             return told
-        projected = torch.cat([projected(rows, 0) for rows in pictures(count)])
+        seen = torch.cat([projected(rows, 0) for rows in pictures(count)])
         own = projected(kept["ours"], 0)
-        offline = projected[k_center(projected, len(own))]
-        radius = [float(nearest(projected, picks)[0].max()) for picks in (own, offline)]
+        offline = seen[k_center(seen, len(own))]
+        radius = [float(nearest(seen, picks)[0].max()) for picks in (own, offline)]
         ratio = radius[0] / radius[1]
         return (*told, Check("covering radius over the offline coreset's", ratio, most=1.1))
 
