@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 SIZE = 256
@@ -84,3 +85,24 @@ def test_points_seen_from_elsewhere_lie_on_the_part_and_nowhere_else(benchmarks)
     columns = rig.cameras["rgb"].project(np.moveaxis(points, 0, -1)[known].astype(float))
     rows, wanted = np.nonzero(known)
     assert np.abs(columns - np.stack([wanted, rows], -1)).max() < 1e-3
+
+
+def test_what_was_placed_is_not_touched_by_the_next_capture(benchmarks):
+    from mmdefect.registration.placing import Registration
+
+    planted, measuring = benchmarks
+    rig, rng = planted.make_rig(64), np.random.default_rng(5)
+    registration, told = Registration(rig), []
+    for _ in range(2):
+        caster = planted.make_caster(rng)
+        frames = {"points": planted.scan(caster, rig, rng, 0.04, measuring.cast).frame}
+        camera = rig.cameras["infrared"]
+        values = rng.random((camera.height, camera.width), dtype=np.float32)
+        frames["infrared"] = xr.DataArray(
+            values, dims=("y", "x"), attrs={"modality": "infrared", "units": "K"}
+        )
+        placed = registration.place(frames).frames
+        told.append((placed, {name: frame.values.copy() for name, frame in placed.items()}))
+    for placed, before in told:
+        for name, frame in placed.items():
+            np.testing.assert_array_equal(frame.values, before[name])

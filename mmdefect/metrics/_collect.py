@@ -280,7 +280,7 @@ def _rank(key: Keys, good: Good, chunk: int) -> tuple[Counts, Counts]:
         tallies.append(own)
 
     if others:
-        _handed_out(counted, good.chunks(chunk // (2 * others), to_keep=True), others)
+        _handed_out(counted, good.chunks(chunk // others, to_keep=True), others)
     else:
         for pixels in good.chunks(chunk):
             counted(pixels)
@@ -289,11 +289,11 @@ def _rank(key: Keys, good: Good, chunk: int) -> tuple[Counts, Counts]:
 
 
 def _handed_out(work: Callable[[Keys], None], chunks: Iterable[Keys], others: int) -> None:
-    """Let other threads work on the chunks, no more of them waiting than there are threads."""
+    """Let other threads work on the chunks, one each, while the next one is read."""
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(others) as pool:
         for pixels in chunks:
-            if len(waiting) > others:
+            if len(waiting) == others:
                 waiting.popleft().result()
             waiting.append(pool.submit(work, pixels))
         while waiting:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mmdefect.jit import compiled, in_bands, inlined, threads
 from mmdefect.registration._mesh import NOTHING, WALL
+from mmdefect.registration._scratch import scratch
 
 _MARGIN = 1e-3
 _INSIDE = -1e-6
@@ -47,15 +48,24 @@ def rasterise(
     array (height, width), float32, 1/mm
         Inverse depth of the nearest triangle, 0 where there is none.
     array (height, width), uint8
-        The highest state of its corners; ``WALL`` where it spans a depth step.
+        The highest state of its corners; ``WALL`` where it spans a depth step. Both are written
+        over when this thread rasterises again.
     """
     count = threads()
-    near = np.zeros((count, *size), dtype=np.float32)
-    kind = np.zeros((count, *size), dtype=np.uint8)
+    near = scratch("near", (count, *size), np.float32)
+    kind = scratch("kind", (count, *size), np.uint8)
+    in_bands(_clear, count, near, kind, bands=count)
     in_bands(_rasterise, len(mesh[3]), *mesh, walls, pixels, rays, near, kind, bands=count)
     if count > 1:
         in_bands(_merge, size[0], near, kind)
     return near[0], kind[0]
+
+
+@compiled
+def _clear(band: int, start: int, stop: int, near: Any, kind: Any) -> None:
+    """Clear the arrays of bands."""
+    near[start:stop] = 0
+    kind[start:stop] = 0
 
 
 @compiled

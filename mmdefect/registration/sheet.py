@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from mmdefect.jit import in_bands
 from mmdefect.registration import _mesh as mesh
 from mmdefect.registration._lens import Numbers
+from mmdefect.registration._scratch import scratch
 from mmdefect.registration._squares import cut
 from mmdefect.registration.camera import Camera
 
@@ -95,9 +96,10 @@ class Sheet:
         Returns
         -------
         array (3, y, x), float32
-            Undistorted pixels x, y and the inverse depth (1/mm), 0 where nothing stands.
+            Undistorted pixels x, y and the inverse depth (1/mm), 0 where nothing stands. It is
+            written over when this thread asks again.
         """
-        seen = np.empty((3, *self.state.shape), dtype=np.float32)
+        seen = scratch("seen", (3, *self.state.shape), np.float32)
         in_bands(mesh.stand, len(self.state), self.points, self.state, motion, plane, *seen)
         return seen
 
@@ -164,7 +166,7 @@ def _bridged(
 
     Writes ``state``.
     """
-    gaps = np.empty((4, *state.shape), dtype=np.int16)
+    gaps = scratch("gaps", (4, *state.shape), np.int16)
     in_bands(mesh.reach_across, len(state), state, HIDING_HOLE, gaps[0], gaps[1])
     mesh.reach_down(state, HIDING_HOLE, gaps[2], gaps[3])
     planes = np.empty((4, *state.shape), dtype=np.float32)

@@ -10,6 +10,7 @@ from mmdefect.jit import in_bands
 from mmdefect.registration import _mesh as mesh
 from mmdefect.registration._lens import Numbers, frame_numbers, lens_numbers, motion
 from mmdefect.registration._raster import rasterise
+from mmdefect.registration._scratch import scratch
 from mmdefect.registration.camera import Camera, Floats, Pose
 from mmdefect.registration.sheet import Sheet
 
@@ -124,7 +125,7 @@ def cast_surface(sheet: Sheet, home: Pose, reference: Eye) -> Surface:
     camera = reference.camera
     fx, fy, cx, cy = reference.frame
     seen = sheet.before(motion(home, camera.pose), np.array([fx, cx, fy, cy]))
-    pixels = np.empty((2, *seen.shape[1:]), dtype=np.float32)
+    pixels = scratch("pixels", (2, *seen.shape[1:]), np.float32)
     in_bands(mesh.bend, seen.shape[1], seen, reference.frame, reference.lens, pixels)
     near, kind = rasterise(
         (*seen, sheet.squares),
