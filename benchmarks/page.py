@@ -11,7 +11,7 @@ HEAD = """# Speed and memory
 Every hot path against the fastest rival that is to be had, by one command:
 
 ```
-make bench                                    # all rows: one to two hours
+make bench                                    # all rows: half an hour
 .venv-bench/bin/python benchmarks/bench.py --only fpfh   # one row
 .venv-bench/bin/python benchmarks/bench.py --only search --case "784 x 7840"  # some cases of it
 .venv-bench/bin/python benchmarks/bench.py --quick       # small inputs, minutes, writes nothing
@@ -19,11 +19,12 @@ make bench                                    # all rows: one to two hours
 
 Every case runs in processes of its own, with one thread and with two; in a process all ways take
 turns on the same input. A **ratio** is the rival's time over ours within a turn: the median, and
-the smallest and largest turn in brackets. Ratios are of *processor time*, because the machine was
-shared with other work while this was measured; the seconds and the ratio by the clock are from
-the same turns and suffer more from it. `load` is the system's load average as the case began (1.0
-is one busy core of two): where it is above 1, other work was running. **Memory** is the largest
-resident size while a way runs over the one before it.
+the smallest and largest turn in brackets. Ratios are of *processor time*, which other work on the
+machine disturbs least; the seconds and the ratio by the clock are from the same turns. `load` is
+the system's load average as the case began: where it is well above the number of threads, other
+work was running. Where a second thread shares a core with the first, it adds to processor time and
+takes little from the clock. **Memory** is the largest resident size while a way runs over the one
+before it.
 
 """
 
