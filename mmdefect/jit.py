@@ -29,6 +29,7 @@ Result = TypeVar("Result")
 
 FAST = {"contract", "nsz"}
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FAST}
+_REORDERED = FAST | {"reassoc", "arcp"}
 _INLINED = _OPTIONS | {"forceinline": True, "_nrt": False}
 WORTH_A_THREAD = 4_000_000
 """Products of two numbers that take about half a millisecond, as long as waking a thread pays."""
@@ -66,7 +67,7 @@ def reordered(loop: Loop) -> Loop:
     callable
         The same function, compiled; type-checked as written.
     """
-    return _compiled(loop, FAST | {"reassoc", "arcp"})
+    return _compiled(loop, _REORDERED)
 
 
 def _compiled(loop: Loop, fast: set[str]) -> Loop:
@@ -96,6 +97,22 @@ def inlined(step: Loop) -> Loop:
         The same function, compiled; type-checked as written.
     """
     return cast(Loop, numba.njit(**_INLINED)(step))
+
+
+def inlined_reordered(step: Loop) -> Loop:
+    """Compile a function into the loops that call it, with sums that the compiler may reorder.
+
+    Parameters
+    ----------
+    step : callable
+        As for ``inlined``.
+
+    Returns
+    -------
+    callable
+        The same function, compiled; type-checked as written.
+    """
+    return cast(Loop, numba.njit(**_INLINED | {"fastmath": _REORDERED})(step))
 
 
 def threads() -> int:

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmdefect.jit import reordered
+from mmdefect.jit import inlined_reordered, reordered
 
 _BLOCK = 256
 _PROJECTED = 128
@@ -150,6 +150,7 @@ def _pick(
     gaps[: len(points)] = np.inf
     farthest = np.full(blocks, np.inf, dtype=np.float32)
     seen = np.zeros(blocks, np.int64)
+    parts = np.empty(_BLOCK, np.float32)
     while made < len(picks):
         block = int(farthest.argmax())
         start = block * _BLOCK
@@ -160,14 +161,14 @@ def _pick(
             beyond = np.sqrt(_square(points[pick], middles[block])) - radii[block]
             if beyond <= _ZERO or beyond * beyond <= farthest[block]:
                 own = gaps[start : start + _BLOCK]
-                _let_know(points[start : start + _BLOCK], points[pick], leading[block], own)
+                _let_know(points[start : start + _BLOCK], points[pick], leading[block], own, parts)
                 if start <= pick < start + _BLOCK:
                     own[pick - start] = -_ONE
                 farthest[block] = own.max()
         seen[block] = made
 
 
-@reordered
+@inlined_reordered
 def _find_middle(rows: NDArray[np.float32], middle: NDArray[np.float32]) -> np.float32:
     """Find a block's middle, and give its radius."""
     for row in rows:
@@ -179,15 +180,20 @@ def _find_middle(rows: NDArray[np.float32], middle: NDArray[np.float32]) -> np.f
     return np.float32(np.sqrt(radius))
 
 
-@reordered
+@inlined_reordered
 def _let_know(
     rows: NDArray[np.float32],
     pick: NDArray[np.float32],
     leading: NDArray[np.float32],
     gaps: NDArray[np.float32],
+    parts: NDArray[np.float32],
 ) -> None:
-    """Let a block's rows know of a pick; `gaps` are squared distances to the nearest one."""
-    parts = np.zeros(_BLOCK, np.float32)
+    """Let a block's rows know of a pick; `gaps` are squared distances to the nearest one.
+
+    ``parts`` (row,) takes what the first coordinates tell of the distances.
+    """
+    for row in range(np.uint64(_BLOCK)):
+        parts[row] = _ZERO
     for place in range(len(leading)):
         here = pick[place]
         for row in range(np.uint64(_BLOCK)):
@@ -203,7 +209,7 @@ def _let_know(
                     gaps[row] = min(gaps[row], _square(rows[row], pick))
 
 
-@reordered
+@inlined_reordered
 def _square(one: NDArray[np.float32], other: NDArray[np.float32]) -> np.float32:
     """Give the squared distance of two rows."""
     total = _ZERO
