@@ -10,9 +10,9 @@ from functools import lru_cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 from torch.nn.functional import interpolate
 
+from mmdefect.detectors._maps import filled
 from mmdefect.features._filters import separable
 
 _REACH = 4.0
@@ -43,7 +43,9 @@ def pixels_of(cells: Maps, valid: Masks, blur: float) -> Maps:
     seen = np.asarray(known.any((1, 2)))
     told = np.flatnonzero(seen).tolist()
     inside = valid & seen[:, None, None]
-    scores = np.stack([_filled(own, there) for own, there in zip(cells, known, strict=True)])
+    scores = np.zeros_like(cells)
+    for index in told:
+        scores[index] = filled(cells[index], known[index])
     scores = _enlarged(scores, shape)
     for index in told:
         if not known[index].all():
@@ -77,15 +79,6 @@ def _weights(inside: Masks, told: list[int]) -> tuple[list[Maps], dict[int, int]
             firsts.append(index)
             planes.append(inside[index].astype(np.float32))
     return planes, weighed_by
-
-
-def _filled(cells: Maps, known: NDArray[np.bool_]) -> Maps:
-    """Give cells without evidence that of the nearest one with it."""
-    if known.all() or not known.any():
-        return np.where(known, cells, np.float32(0))
-    rows, columns = distance_transform_edt(~known, return_distances=False, return_indices=True)
-    filled: Maps = cells[rows, columns]
-    return filled
 
 
 def _enlarged(planes: Maps, shape: tuple[int, ...]) -> Maps:

@@ -38,10 +38,7 @@ def to_pixels(grid: np.ndarray, valid: np.ndarray, blur: float) -> np.ndarray:
     known = np.isfinite(grid)
     if not known.any():
         return np.full(valid.shape, np.nan, dtype=np.float32)
-    if not known.all():
-        rows, columns = distance_transform_edt(~known, return_distances=False, return_indices=True)
-        grid = grid[rows, columns]
-    planes = torch.from_numpy(np.stack([grid, known]).astype(np.float32))[None]
+    planes = torch.from_numpy(np.stack([filled(grid, known), known]).astype(np.float32))[None]
     score, share = interpolate(planes, (height, width), mode="bilinear", align_corners=False)[
         0
     ].numpy()
@@ -50,6 +47,26 @@ def to_pixels(grid: np.ndarray, valid: np.ndarray, blur: float) -> np.ndarray:
     weight = _blurred(inside.astype(np.float32), sigma) if not inside.all() else np.float32(1)
     smooth = _blurred(np.where(inside, score, np.float32(0)), sigma)
     return np.where(inside, smooth / np.maximum(weight, 1e-6), np.nan).astype(np.float32)
+
+
+def filled(grid: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Give patches without evidence the score of the nearest one with it.
+
+    Parameters
+    ----------
+    grid : float array (y, x)
+    known : bool array (y, x)
+        Where there is evidence: somewhere.
+
+    Returns
+    -------
+    array (y, x)
+    """
+    if known.all():
+        return grid
+    rows, columns = distance_transform_edt(~known, return_distances=False, return_indices=True)
+    nearest: np.ndarray = grid[rows, columns]
+    return nearest
 
 
 def _blurred(pixels: np.ndarray, sigma: tuple[float, float]) -> np.ndarray:

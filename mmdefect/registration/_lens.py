@@ -39,6 +39,18 @@ def motion(start: Pose | None, end: Pose | None) -> Numbers:
 
 
 @inlined
+def held_motion(m: Any) -> tuple[float, ...]:
+    """Take a motion's numbers out of their array, so that a loop that writes reads them once."""
+    return m[0], m[1], m[2], m[3], m[4], m[5], m[6], m[7], m[8], m[9], m[10], m[11]
+
+
+@inlined
+def held_lens(lens: Any) -> tuple[float, ...]:
+    """Take a lens's numbers out of their array, as ``held_motion`` does."""
+    return lens[0], lens[1], lens[2], lens[3], lens[4], lens[5], lens[6]
+
+
+@inlined
 def moved(m: Any, x: float, y: float, z: float) -> tuple[float, float, float]:
     """Move a point by twelve numbers."""
     return (

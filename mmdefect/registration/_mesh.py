@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mmdefect.jit import compiled, inlined
-from mmdefect.registration._lens import bent, moved
+from mmdefect.registration._lens import bent, held_lens, held_motion, moved
 
 NOTHING, MEASURED, BRIDGED, GUESSED, WALL = 0, 1, 2, 3, 4
 RIM = 2
@@ -187,8 +187,7 @@ def stand(
     ``plane`` holds scale and offset in x, then in y. ``w``, 1/mm, is 0 where nothing stands or it
     is not in front.
     """
-    m = (motion[0], motion[1], motion[2], motion[3], motion[4], motion[5], motion[6], motion[7],
-         motion[8], motion[9], motion[10], motion[11])  # fmt: skip
+    m = held_motion(motion)
     across, right, down, under = plane[0], plane[1], plane[2], plane[3]
     for i in range(start, stop):
         for j in range(state.shape[1]):
@@ -207,7 +206,7 @@ def bend(band: int, start: int, stop: int, seen: Any, camera: Any, lens: Any, ou
     ``seen`` (3, y, x) is what ``stand`` wrote; ``camera`` holds fx, fy, cx, cy. Beyond the lens's
     reach the inverse depth becomes 0.
     """
-    bends = (lens[0], lens[1], lens[2], lens[3], lens[4], lens[5], lens[6])
+    bends = held_lens(lens)
     fx, fy, cx, cy = camera[0], camera[1], camera[2], camera[3]
     across, down = 1 / fx, 1 / fy
     for i in range(np.uintp(start), np.uintp(stop)):
@@ -242,8 +241,7 @@ def carry(
     measured: Any,
 ) -> None:  # fmt: skip
     """Move points (3, y, x), and divide them as ``lift`` does."""
-    m = (motion[0], motion[1], motion[2], motion[3], motion[4], motion[5], motion[6], motion[7],
-         motion[8], motion[9], motion[10], motion[11])  # fmt: skip
+    m = held_motion(motion)
     for i in range(np.uintp(start), np.uintp(stop)):
         for j in range(np.uintp(state.shape[1])):
             x, y, z = moved(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mmdefect.jit import compiled, inlined
-from mmdefect.registration._lens import bent, moved
+from mmdefect.registration._lens import bent, held_lens, held_motion, moved
 
 _LEAST_SHARE = 1e-4
 _LEAST_WIDTH = 1e-2
@@ -65,9 +65,8 @@ def _project(
     front; the width of the mean; column and row on the plane ``grid``; and the depth, mm, at which
     what lies there would hide the point.
     """
-    m = (motion[0], motion[1], motion[2], motion[3], motion[4], motion[5], motion[6], motion[7],
-         motion[8], motion[9], motion[10], motion[11])  # fmt: skip
-    bends = (lens[0], lens[1], lens[2], lens[3], lens[4], lens[5], lens[6])
+    m = held_motion(motion)
+    bends = held_lens(lens)
     fx, fy, cx, cy = camera[0], camera[1], camera[2], camera[3]
     gx, ax, gy, ay = grid[0], grid[1], grid[2], grid[3]
     for j in range(points.shape[1]):

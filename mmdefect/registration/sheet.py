@@ -69,12 +69,6 @@ class Sheet:
         """What noise may add to a difference of depths, mm."""
         return _NOISE_SHARE * self.noise
 
-    @property
-    def placing(self) -> NDArray[np.float32]:
-        """The points that may place other sensors (3, y, x), mm; NaN elsewhere."""
-        there = (self.state == mesh.MEASURED) | (self.state == mesh.BRIDGED)
-        return np.where(there, self.points, np.float32(np.nan))
-
     @cached_property
     def squares(self) -> NDArray[np.uint8]:
         """How the squares between the points are cut (y - 1, x - 1): see ``cut``."""
