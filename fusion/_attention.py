@@ -2,12 +2,11 @@
 
 What a query may see differs from block to block and from sensor to sensor, so a library's attention
 copies every block's keys, computes all products, and adds a mask as large as they are. Here each
-block lists the keys that there are, once: cells of its window sensor by sensor, what a sensor's own
-queries may not see first, then the regions in the same way, then the answer "nothing". What is
-hidden from a target are then two gaps in that list.
+block lists the keys that there are, once: cells of its window sensor by sensor, then the regions in
+the same way, then the answer "nothing". What is hidden from one target of several counts nothing
+for it; what is hidden from the only one is not listed.
 
-Exponentials are powers of two, of a polynomial whose error is that of a float32 (the logits come
-multiplied by log₂ e); what is masked counts exactly 0.
+Exponentials are powers of two (the logits come multiplied by log₂ e).
 """
 
 import numpy as np
@@ -15,16 +14,11 @@ from numpy.typing import NDArray
 
 from mmdefect.jit import WORTH_A_THREAD, compiled, in_bands, reordered
 
+from ._powers import power
 from ._tokens import BLOCK
 from ._windows import Windows
 
-_BIAS, _POINT = np.int32(127), np.int32(23)
-_ZERO, _ONE, _FAR, _ROUND, _NEVER, _MOST = (
-    np.float32(number) for number in (0, 1, 127, 127.5, -np.inf, 2.0**100)
-)
-_C1, _C2, _C3, _C4, _C5, _C6 = (
-    np.float32(np.log(2) ** k / np.prod(np.arange(1.0, k + 1))) for k in range(1, 7)
-)
+_ZERO, _ONE, _NEVER, _MOST = (np.float32(number) for number in (0, 1, -np.inf, 2.0**100))
 
 Rows = NDArray[np.float32]
 Places = NDArray[np.int32]
@@ -38,31 +32,36 @@ class Keys:
     windows : Windows
         On the CPU.
     there : bool array (sensor, cell)
+    sets : int64 array (sensor,)
+        By which set of answers each sensor, as a target, is answered.
 
     Attributes
     ----------
     cells : int32 array (block, cell of the block)
-    lists : int32 array (block, key)
+    lists : int32 array (set, block, key)
         Numbers of answers in the order (sensor · cell, sensor · region, nothing).
-    counts : int32 array (block,)
+    counts : int32 array (set, block)
         Keys of each list.
-    gaps : int32 array (block, sensor, 4)
-        Start and stop of what a sensor's own queries may not see: cells, regions.
+    seen : float32 array (target, block, key)
+        1 where the target may see the key of its set's list, 0 where it is hidden from it.
     """
 
-    def __init__(self, windows: Windows, there: NDArray[np.bool_]) -> None:
+    def __init__(
+        self, windows: Windows, there: NDArray[np.bool_], sets: NDArray[np.int64]
+    ) -> None:
         window, inside, hidden, regions, clear = (part.numpy() for part in windows[1:])
         self.cells = windows.cells.numpy().astype(np.int32)
-        sensors, blocks = len(there), len(window)
+        (sensors, cells), blocks = there.shape, len(window)
         most = sensors * (window.shape[1] + len(regions)) + 1
-        self.lists = np.zeros((blocks, most), dtype=np.int32)
-        self.counts = np.zeros(blocks, dtype=np.int32)
-        self.gaps = np.zeros((blocks, sensors, 4), dtype=np.int32)
+        self.lists = np.zeros((int(sets.max()) + 1, blocks, most), dtype=np.int32)
+        self.counts = np.zeros(self.lists.shape[:2], dtype=np.int32)
+        self.seen = np.zeros((sensors, blocks, most), dtype=np.float32)
         near = there[:, window] & inside
         far = there @ regions.T.astype(np.int64) > 0
-        held = (self.lists, self.counts, self.gaps)
         every = np.arange(len(regions))
-        _listed(window, near, hidden, every, far, ~clear, there.shape[1], *held)
+        for own in range(len(self.lists)):
+            held = (np.flatnonzero(sets == own), self.lists[own], self.counts[own], self.seen)
+            _listed(window, near, hidden, every, far, ~clear, cells, *held)
 
 
 def attended(asked: Rows, told: Rows, heads: int, sets: NDArray[np.int64], keys: Keys) -> Rows:
@@ -76,7 +75,7 @@ def attended(asked: Rows, told: Rows, heads: int, sets: NDArray[np.int64], keys:
         Keys, then values, of every answer there is.
     heads : int
     sets : int64 array (target,)
-        By which set each target is answered.
+        By which set each target is answered; those of the keys.
     keys : Keys
 
     Returns
@@ -84,12 +83,12 @@ def attended(asked: Rows, told: Rows, heads: int, sets: NDArray[np.int64], keys:
     float32 array (target, cell, width)
     """
     found = np.empty_like(asked)
-    held = (keys.cells, keys.lists, keys.counts, keys.gaps)
-    least = -(-WORTH_A_THREAD // (BLOCK**2 * len(asked) * keys.lists.shape[1] * told.shape[2]))
+    least = -(-WORTH_A_THREAD // (BLOCK**2 * len(asked) * keys.lists.shape[2] * told.shape[2]))
     order = np.argsort(sets, kind="stable")
     starts = np.searchsorted(sets[order], np.arange(len(told) + 1))
+    held = (keys.cells, keys.lists, keys.counts, keys.seen)
     asks = (asked, told, heads, order, starts)
-    in_bands(_attend, len(keys.lists), *asks, *held, found, least=least)
+    in_bands(_attend, len(keys.cells), *asks, *held, found, least=least)
     return found
 
 
@@ -102,25 +101,24 @@ def _listed(
     far: NDArray[np.bool_],
     touched: NDArray[np.bool_],
     cells: int,
+    targets: NDArray[np.int64],
     lists: Places,
     counts: Places,
-    gaps: Places,
+    seen: Rows,
 ) -> None:
-    """List every block's keys; what is hidden from a sensor's own queries comes first."""
+    """List every block's keys for one set of answers, and which of its targets may see them."""
     sensors, regions = far.shape
     for b in range(len(window)):
-        n, own = 0, lists[b]
+        n, first = 0, 0
         for s in range(sensors):
-            gaps[b, s, 0] = n
-            n = gaps[b, s, 1] = _put(window[b], near[s, b], hidden[b], True, s * cells, own, n)
-            n = _put(window[b], near[s, b], hidden[b], False, s * cells, own, n)
-        first = sensors * cells
+            n = _put(window[b], near[s, b], hidden[b], s, first, targets, lists[b], seen[:, b], n)
+            first += cells
         for s in range(sensors):
-            gaps[b, s, 2] = n
-            n = gaps[b, s, 3] = _put(every, far[s], touched[b], True, first, own, n)
-            n = _put(every, far[s], touched[b], False, first, own, n)
+            n = _put(every, far[s], touched[b], s, first, targets, lists[b], seen[:, b], n)
             first += regions
-        own[n] = first
+        lists[b, n] = first
+        for t in targets:
+            seen[t, b, n] = _ONE
         counts[b] = n + 1
 
 
@@ -128,16 +126,20 @@ def _listed(
 def _put(
     places: NDArray[np.int64],
     there: NDArray[np.bool_],
-    marked: NDArray[np.bool_],
-    wanted: bool,
+    hidden: NDArray[np.bool_],
+    sensor: int,
     first: int,
+    targets: NDArray[np.int64],
     row: Places,
+    seen: Rows,
     n: int,
 ) -> int:
-    """Add the places that are there and marked, or not marked, to a list of n; give the new n."""
+    """Add a sensor's places that are there to a list of n; give the new n."""
     for k in range(len(places)):
-        if there[k] and marked[k] == wanted:
+        if there[k] and not (hidden[k] and len(targets) == 1 and targets[0] == sensor):
             row[n] = first + places[k]
+            for t in targets:
+                seen[t, n] = _ZERO if hidden[k] and t == sensor else _ONE
             n += 1
     return n
 
@@ -153,28 +155,27 @@ def _attend(
     order: NDArray[np.int64],
     starts: NDArray[np.int64],
     cells: Places,
-    lists: Places,
+    lists: NDArray[np.int32],
     counts: Places,
-    gaps: Places,
+    seen: Rows,
     found: Rows,
 ) -> None:
     """Answer some blocks."""
-    width, most = asked.shape[2] // heads, lists.shape[1]
+    width, most = asked.shape[2] // heads, lists.shape[2]
     near = np.empty((2, heads, most, width), np.float32)
-    room = np.empty((2, len(order) * cells.shape[1] * most), np.float32)
+    room = np.empty(len(order) * cells.shape[1] * most, np.float32)
     for own in range(len(told)):
         targets = order[starts[own] : starts[own + 1]]
         rows = np.empty((len(targets) * cells.shape[1], width), np.float32)
         given, totals = np.empty_like(rows), np.empty(len(rows), np.float32)
-        for b in range(start, stop):
-            count = counts[b]
-            _lay_out(told[own], lists[b, :count], near)
-            logits = room[0, : len(rows) * count].reshape(len(rows), count)
-            shares = room[1, : len(rows) * count].reshape(len(rows), count)
+        for b in range(start if len(targets) else stop, stop):
+            count = counts[own, b]
+            _lay_out(told[own], lists[own, b, :count], near)
+            shares = room[: len(rows) * count].reshape(len(rows), count)
             for head in range(heads):
                 _ask(asked, targets, cells[b], head, rows)
-                np.dot(rows, near[0, head, :count].T, logits)
-                _share_out(logits, gaps[b], targets, shares, totals)
+                np.dot(rows, near[0, head, :count].T, shares)
+                _share_out(shares, seen, b, targets, rows, near[0, head], totals)
                 np.dot(shares, near[1, head, :count], given)
                 _tell(given, totals, targets, cells[b], head, found)
 
@@ -215,49 +216,52 @@ def _tell(
     width, n = given.shape[1], 0
     for t in targets:
         for cell in cells:
+            part = _ONE / totals[n]
             for d in range(width):
-                found[t, cell, head * width + d] = given[n, d] / totals[n]
+                found[t, cell, head * width + d] = given[n, d] * part
             n += 1
 
 
 @compiled
 def _share_out(
-    logits: Rows, gaps: Places, targets: NDArray[np.int64], shares: Rows, totals: Rows
+    shares: Rows,
+    seen: Rows,
+    block: int,
+    targets: NDArray[np.int64],
+    rows: Rows,
+    near: Rows,
+    totals: Rows,
 ) -> None:
-    """Turn each query's logits into shares of a total, none of them for what lies in a gap.
+    """Turn each query's logits into shares of a total, none of them for what it may not see.
 
     They count above that of "nothing", which is always there and comes last, so no total is
-    below 1; where one is that much higher, above the highest.
+    below 1; where one is that much higher, anew above the highest.
     """
-    each = len(logits) // len(targets)
-    for place in range(len(logits)):
-        row, gap = logits[place], gaps[targets[place // each]]
-        row[gap[0] : gap[1]] = _NEVER
-        row[gap[2] : gap[3]] = _NEVER
-        totals[place] = _powers(row, row[-1], shares[place])
+    each = len(shares) // len(targets)
+    for place in range(len(shares)):
+        row, own = shares[place], seen[targets[place // each], block]
+        totals[place] = _powers(row, row[-1], own)
         if not totals[place] < _MOST:
-            totals[place] = _powers(row, _highest(row), shares[place])
+            for j in range(len(row)):
+                row[j] = np.dot(rows[place], near[j])
+            totals[place] = _powers(row, _highest(row, own), own)
 
 
 @compiled
-def _highest(row: Rows) -> np.float32:
-    """Find the highest number."""
-    top = row[0]
-    for number in row:
-        top = max(top, number)
+def _highest(row: Rows, seen: Rows) -> np.float32:
+    """Find the highest number of those that are seen."""
+    top = _NEVER
+    for j in range(len(row)):
+        if seen[j] > _ZERO:
+            top = max(top, row[j])
     return np.float32(top)
 
 
 @reordered
-def _powers(row: Rows, base: np.float32, powers: Rows) -> np.float32:
-    """Raise 2 to what each number is above a base, at most 127; 0 from 127 below. Give the sum."""
+def _powers(row: Rows, base: np.float32, seen: Rows) -> np.float32:
+    """Raise 2 to what each number is above a base, times whether it is seen; give the sum."""
     total = _ZERO
     for j in range(len(row)):
-        above = min(max(row[j] - base, -_FAR), _FAR)
-        whole = np.int32(above + _ROUND)
-        rest = above - np.float32(np.int32(whole - _BIAS))
-        fine = _C3 + rest * (_C4 + rest * (_C5 + rest * _C6))
-        fine = _ONE + rest * (_C1 + rest * (_C2 + rest * fine))
-        powers[j] = np.int32(whole << _POINT).view(np.float32) * fine
-        total += powers[j]
+        row[j] = power(row[j] - base) * seen[j]
+        total += row[j]
     return total
