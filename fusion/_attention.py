@@ -2,23 +2,27 @@
 
 What a query may see differs from block to block and from sensor to sensor, so a library's attention
 copies every block's keys, computes all products, and adds a mask as large as they are. Here each
-block lists the keys that there are, once: cells of its window sensor by sensor, then the regions in
-the same way, then the answer "nothing". What is hidden from one target of several counts nothing
-for it; what is hidden from the only one is not listed.
+block lists the keys that there are, once: cells of its window sensor by sensor, what a sensor's own
+queries may not see first, then the regions in the same way, then the answer "nothing". What is
+hidden from one target of several are then two gaps in that list; what is hidden from the only one
+is not listed.
 
-Exponentials are powers of two (the logits come multiplied by log₂ e).
+Logits come multiplied by log₂ e, so exponentials are powers of two. They count from 0, and from the
+highest only where their sum would leave what a float32 can hold. All of a block lie key by key:
+products of matrices are fastest so, and loops have no remainders.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.jit import WORTH_A_THREAD, compiled, in_bands, reordered
+from mmdefect.jit import WORTH_A_THREAD, compiled, in_bands
 
 from ._powers import power
 from ._tokens import BLOCK
 from ._windows import Windows
 
-_ZERO, _ONE, _NEVER, _MOST = (np.float32(number) for number in (0, 1, -np.inf, 2.0**100))
+_ZERO, _ONE, _NEVER = (np.float32(number) for number in (0, 1, -np.inf))
+_LEAST, _MOST = np.float32(2.0**-60), np.float32(2.0**100)
 
 Rows = NDArray[np.float32]
 Places = NDArray[np.int32]
@@ -42,8 +46,8 @@ class Keys:
         Numbers of answers in the order (sensor · cell, sensor · region, nothing).
     counts : int32 array (set, block)
         Keys of each list.
-    seen : float32 array (target, block, key)
-        1 where the target may see the key of its set's list, 0 where it is hidden from it.
+    gaps : int32 array (block, sensor, 4)
+        Start and stop of what a sensor's own queries may not see in its list: cells, regions.
     """
 
     def __init__(
@@ -55,12 +59,13 @@ class Keys:
         most = sensors * (window.shape[1] + len(regions)) + 1
         self.lists = np.zeros((int(sets.max()) + 1, blocks, most), dtype=np.int32)
         self.counts = np.zeros(self.lists.shape[:2], dtype=np.int32)
-        self.seen = np.zeros((sensors, blocks, most), dtype=np.float32)
+        self.gaps = np.zeros((blocks, sensors, 4), dtype=np.int32)
         near = there[:, window] & inside
         far = there @ regions.T.astype(np.int64) > 0
         every = np.arange(len(regions))
-        for own in range(len(self.lists)):
-            held = (np.flatnonzero(sets == own), self.lists[own], self.counts[own], self.seen)
+        for own, (lists, counts) in enumerate(zip(self.lists, self.counts, strict=True)):
+            asks = sets == own
+            held = (asks, asks.sum() == 1, lists, counts, self.gaps)
             _listed(window, near, hidden, every, far, ~clear, cells, *held)
 
 
@@ -75,7 +80,7 @@ def attended(asked: Rows, told: Rows, heads: int, sets: NDArray[np.int64], keys:
         Keys, then values, of every answer there is.
     heads : int
     sets : int64 array (target,)
-        By which set each target is answered; those of the keys.
+        By which set each target is answered: those that the keys were listed for.
     keys : Keys
 
     Returns
@@ -83,10 +88,10 @@ def attended(asked: Rows, told: Rows, heads: int, sets: NDArray[np.int64], keys:
     float32 array (target, cell, width)
     """
     found = np.empty_like(asked)
+    held = (keys.cells, keys.lists, keys.counts, keys.gaps)
     least = -(-WORTH_A_THREAD // (BLOCK**2 * len(asked) * keys.lists.shape[2] * told.shape[2]))
     order = np.argsort(sets, kind="stable")
     starts = np.searchsorted(sets[order], np.arange(len(told) + 1))
-    held = (keys.cells, keys.lists, keys.counts, keys.seen)
     asks = (asked, told, heads, order, starts)
     in_bands(_attend, len(keys.cells), *asks, *held, found, least=least)
     return found
@@ -101,24 +106,34 @@ def _listed(
     far: NDArray[np.bool_],
     touched: NDArray[np.bool_],
     cells: int,
-    targets: NDArray[np.int64],
+    asks: NDArray[np.bool_],
+    alone: bool,
     lists: Places,
     counts: Places,
-    seen: Rows,
+    gaps: Places,
 ) -> None:
-    """List every block's keys for one set of answers, and which of its targets may see them."""
+    """List every block's keys for those that ask; what is hidden from a sensor's own comes first.
+
+    Where one sensor alone asks, that is left out.
+    """
     sensors, regions = far.shape
     for b in range(len(window)):
-        n, first = 0, 0
+        n, own = 0, lists[b]
         for s in range(sensors):
-            n = _put(window[b], near[s, b], hidden[b], s, first, targets, lists[b], seen[:, b], n)
-            first += cells
+            first, begin = s * cells, n
+            if not (alone and asks[s]):
+                n = _put(window[b], near[s, b], hidden[b], True, first, own, n)
+            if asks[s]:
+                gaps[b, s, 0], gaps[b, s, 1] = begin, n
+            n = _put(window[b], near[s, b], hidden[b], False, first, own, n)
         for s in range(sensors):
-            n = _put(every, far[s], touched[b], s, first, targets, lists[b], seen[:, b], n)
-            first += regions
-        lists[b, n] = first
-        for t in targets:
-            seen[t, b, n] = _ONE
+            first, begin = sensors * cells + s * regions, n
+            if not (alone and asks[s]):
+                n = _put(every, far[s], touched[b], True, first, own, n)
+            if asks[s]:
+                gaps[b, s, 2], gaps[b, s, 3] = begin, n
+            n = _put(every, far[s], touched[b], False, first, own, n)
+        own[n] = sensors * (cells + regions)
         counts[b] = n + 1
 
 
@@ -126,25 +141,21 @@ def _listed(
 def _put(
     places: NDArray[np.int64],
     there: NDArray[np.bool_],
-    hidden: NDArray[np.bool_],
-    sensor: int,
+    marked: NDArray[np.bool_],
+    wanted: bool,
     first: int,
-    targets: NDArray[np.int64],
     row: Places,
-    seen: Rows,
     n: int,
 ) -> int:
-    """Add a sensor's places that are there to a list of n; give the new n."""
+    """Add the places that are there and marked, or not marked, to a list of n; give the new n."""
     for k in range(len(places)):
-        if there[k] and not (hidden[k] and len(targets) == 1 and targets[0] == sensor):
+        if there[k] and marked[k] == wanted:
             row[n] = first + places[k]
-            for t in targets:
-                seen[t, n] = _ZERO if hidden[k] and t == sensor else _ONE
             n += 1
     return n
 
 
-@reordered
+@compiled
 def _attend(
     band: int,
     start: int,
@@ -155,51 +166,57 @@ def _attend(
     order: NDArray[np.int64],
     starts: NDArray[np.int64],
     cells: Places,
-    lists: NDArray[np.int32],
+    lists: Places,
     counts: Places,
-    seen: Rows,
+    gaps: Places,
     found: Rows,
 ) -> None:
     """Answer some blocks."""
     width, most = asked.shape[2] // heads, lists.shape[2]
-    near = np.empty((2, heads, most, width), np.float32)
+    near = np.empty((2 * heads, most, width), np.float32)
     room = np.empty(len(order) * cells.shape[1] * most, np.float32)
+    ones = np.ones(most, np.float32)
     for own in range(len(told)):
         targets = order[starts[own] : starts[own + 1]]
-        rows = np.empty((len(targets) * cells.shape[1], width), np.float32)
-        given, totals = np.empty_like(rows), np.empty(len(rows), np.float32)
-        for b in range(start if len(targets) else stop, stop):
+        many = len(targets) * cells.shape[1]
+        rows = np.empty((width, many), np.float32)
+        given, totals = np.empty((many, width), np.float32), np.empty(many, np.float32)
+        for b in range(start if many else stop, stop):
             count = counts[own, b]
             _lay_out(told[own], lists[own, b, :count], near)
-            shares = room[: len(rows) * count].reshape(len(rows), count)
+            flat = room[: count * many]
+            shares = flat.reshape(count, many)
             for head in range(heads):
                 _ask(asked, targets, cells[b], head, rows)
-                np.dot(rows, near[0, head, :count].T, shares)
-                _share_out(shares, seen, b, targets, rows, near[0, head], totals)
-                np.dot(shares, near[1, head, :count], given)
+                np.dot(near[head, :count], rows, shares)
+                _raise(flat)
+                _hide(shares, gaps[b], targets)
+                np.dot(ones[:count], shares, totals)
+                _start_anew(shares, gaps[b], targets, near[head], rows, totals)
+                np.dot(shares.T, near[heads + head, :count], given)
                 _tell(given, totals, targets, cells[b], head, found)
 
 
 @compiled
 def _lay_out(told: Rows, chosen: Places, near: Rows) -> None:
-    """Lay out the keys and values of one block, head by head."""
-    heads, width = near.shape[1], near.shape[3]
+    """Lay out the keys, then values, of one block, head by head."""
+    width = near.shape[2]
     for j in range(len(chosen)):
         row = told[chosen[j]]
-        for head in range(heads):
+        for half in range(len(near)):
+            own, part = near[half, j], row[half * width : (half + 1) * width]
             for d in range(width):
-                near[0, head, j, d] = row[head * width + d]
-                near[1, head, j, d] = row[(heads + head) * width + d]
+                own[d] = part[d]
 
 
 @compiled
 def _ask(asked: Rows, targets: NDArray[np.int64], cells: Places, head: int, rows: Rows) -> None:
-    """Lay out the queries of one block."""
-    width, n = rows.shape[1], 0
+    """Lay out the queries of one block (width, query)."""
+    width, n = len(rows), 0
     for t in targets:
         for cell in cells:
             for d in range(width):
-                rows[n, d] = asked[t, cell, head * width + d]
+                rows[d, n] = asked[t, cell, head * width + d]
             n += 1
 
 
@@ -223,45 +240,45 @@ def _tell(
 
 
 @compiled
-def _share_out(
-    shares: Rows,
-    seen: Rows,
-    block: int,
-    targets: NDArray[np.int64],
-    rows: Rows,
-    near: Rows,
-    totals: Rows,
-) -> None:
-    """Turn each query's logits into shares of a total, none of them for what it may not see.
-
-    They count above that of "nothing", which is always there and comes last, so no total is
-    below 1; where one is that much higher, anew above the highest.
-    """
-    each = len(shares) // len(targets)
-    for place in range(len(shares)):
-        row, own = shares[place], seen[targets[place // each], block]
-        totals[place] = _powers(row, row[-1], own)
-        if not totals[place] < _MOST:
-            for j in range(len(row)):
-                row[j] = np.dot(rows[place], near[j])
-            totals[place] = _powers(row, _highest(row, own), own)
+def _raise(logits: Rows) -> None:
+    """Raise 2 to each of them."""
+    for place in range(len(logits)):
+        logits[place] = power(logits[place])
 
 
 @compiled
-def _highest(row: Rows, seen: Rows) -> np.float32:
-    """Find the highest number of those that are seen."""
-    top = _NEVER
-    for j in range(len(row)):
-        if seen[j] > _ZERO:
-            top = max(top, row[j])
-    return np.float32(top)
+def _hide(shares: Rows, gaps: Places, targets: NDArray[np.int64]) -> None:
+    """Leave no share (key, query) to what lies in a target's gaps."""
+    each = shares.shape[1] // len(targets)
+    for n in range(len(targets)):
+        gap = gaps[targets[n]]
+        for start, stop in ((gap[0], gap[1]), (gap[2], gap[3])):
+            shares[start:stop, n * each : (n + 1) * each] = _ZERO
 
 
-@reordered
-def _powers(row: Rows, base: np.float32, seen: Rows) -> np.float32:
-    """Raise 2 to what each number is above a base, times whether it is seen; give the sum."""
-    total = _ZERO
-    for j in range(len(row)):
-        row[j] = power(row[j] - base) * seen[j]
-        total += row[j]
-    return total
+@compiled
+def _start_anew(
+    shares: Rows,
+    gaps: Places,
+    targets: NDArray[np.int64],
+    near: Rows,
+    rows: Rows,
+    totals: Rows,
+) -> None:
+    """Count from the highest logit, where the sum tells that all are too high or too low."""
+    each = shares.shape[1] // len(targets)
+    for n in range(len(totals)):
+        if not _LEAST < totals[n] < _MOST:
+            gap, top, total = gaps[targets[n // each]], _NEVER, _ZERO
+            for j in range(len(shares)):
+                logit = _ZERO
+                for d in range(len(rows)):
+                    logit += near[j, d] * rows[d, n]
+                if gap[0] <= j < gap[1] or gap[2] <= j < gap[3]:
+                    logit = _NEVER
+                shares[j, n] = logit
+                top = max(top, logit)
+            for j in range(len(shares)):
+                shares[j, n] = power(shares[j, n] - top)
+                total += shares[j, n]
+            totals[n] = total
