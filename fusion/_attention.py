@@ -15,7 +15,7 @@ products of matrices are fastest so, and loops have no remainders.
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.jit import WORTH_A_THREAD, compiled, in_bands
+from mmdefect.jit import WORTH_A_THREAD, compiled, in_bands, inlined
 
 from ._powers import power
 from ._tokens import BLOCK
@@ -50,9 +50,7 @@ class Keys:
         Start and stop of what a sensor's own queries may not see in its list: cells, regions.
     """
 
-    def __init__(
-        self, windows: Windows, there: NDArray[np.bool_], sets: NDArray[np.int64]
-    ) -> None:
+    def __init__(self, windows: Windows, there: NDArray[np.bool_], sets: NDArray[np.int64]) -> None:
         window, inside, hidden, regions, clear = (part.numpy() for part in windows[1:])
         self.cells = windows.cells.numpy().astype(np.int32)
         (sensors, cells), blocks = there.shape, len(window)
@@ -137,7 +135,7 @@ def _listed(
         counts[b] = n + 1
 
 
-@compiled
+@inlined
 def _put(
     places: NDArray[np.int64],
     there: NDArray[np.bool_],
@@ -246,7 +244,7 @@ def _raise(logits: Rows) -> None:
         logits[place] = power(logits[place])
 
 
-@compiled
+@inlined
 def _hide(shares: Rows, gaps: Places, targets: NDArray[np.int64]) -> None:
     """Leave no share (key, query) to what lies in a target's gaps."""
     each = shares.shape[1] // len(targets)
@@ -256,7 +254,7 @@ def _hide(shares: Rows, gaps: Places, targets: NDArray[np.int64]) -> None:
             shares[start:stop, n * each : (n + 1) * each] = _ZERO
 
 
-@compiled
+@inlined
 def _start_anew(
     shares: Rows,
     gaps: Places,

@@ -47,16 +47,16 @@ class Foretelling:
         own, width = network.shape.geometry, network.shape.width
         wide = width // network.shape.heads
         with torch.inference_mode():
-            self.flat = network.flat(waves(flat))
+            self.flat: Tensor = network.flat(waves(flat))
             self.layers = [
                 _Ready(layer, _LOG2E * wide**-0.5) for layer in cast(list[Layer], network.layers)
             ]
             tell = network.last.weight[:, None] * network.tell
             shift = (network.last.bias @ network.tell)[:, None]
-            self.mean, self.spread = (
-                (bias.contiguous(), weight.contiguous())
-                for bias, weight in zip(shift.chunk(2, 2), tell.chunk(2, 2), strict=True)
-            )
+            self.tells = [
+                (bias.contiguous(), told.contiguous())
+                for bias, told in zip(shift.chunk(2, 2), tell.chunk(2, 2), strict=True)
+            ]
             self.mixed = (network.mixed.weight.T, network.mixed.bias)
             self.asked = network.asked.numpy()
             self.nothing = normalised(network.nothing[None].numpy())[0]
@@ -88,13 +88,13 @@ class Foretelling:
             sets = self.sets.clip(max=len(where) - 1)
             at = (where + self.mixed[1]).numpy()
             answers, beside = embedded(shown.numpy(), at, there, self.regions, sets, self.nothing)
-            rows = torch.bmm(from_numpy(beside), net.beside).numpy()
-            normed = opened(rows, where.numpy(), sets, self.asked)
+            asked = torch.bmm(from_numpy(beside), net.beside).numpy()
+            normed = opened(asked, where.numpy(), sets, self.asked)
             keys = Keys(self.windows, there, sets)
             for layer in self.layers:
-                normed = layer(rows, normed, from_numpy(answers), sets, keys)
-            mean, spread = (torch.baddbmm(bias, from_numpy(normed), weight)
-                            for bias, weight in (self.mean, self.spread))  # fmt: skip
+                normed = layer(asked, normed, from_numpy(answers), sets, keys)
+            rows = from_numpy(normed)
+            mean, spread = (torch.baddbmm(bias, rows, told) for bias, told in self.tells)
             return mean, spread.clamp_(*SPREADS)
 
     def _where(self, tokens: Tokens) -> Tensor:

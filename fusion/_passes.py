@@ -169,9 +169,7 @@ def _tell_apart(total: Rows, row: Rows, within: bool, left: np.float32, found: R
 
 
 @compiled
-def _average(
-    there: NDArray[np.bool_], own: NDArray[np.int64], regions: int, answers: Rows
-) -> None:
+def _average(there: NDArray[np.bool_], own: NDArray[np.int64], regions: int, answers: Rows) -> None:
     """Turn the regions' sums into averages, normalised."""
     sensors, cells = there.shape
     counts = np.zeros(regions, np.int64)
