@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmdefect.jit import compiled
+from mmdefect.jit import compiled, inlined
 
 _LEAST_SHARE = 0.5
 
@@ -69,6 +69,8 @@ def _average(
         for y in range(height):
             for x in range(width):
                 known[y, x] &= np.isfinite(grid[f, y, x])
+    line = np.empty(width, np.float64)
+    whole = np.empty(len(lefts), np.bool_)
     for i in range(len(tops)):
         for j in range(len(lefts)):
             place, count = i * len(lefts) + j, 0
@@ -76,11 +78,15 @@ def _average(
                 for x in range(lefts[j], rights[j]):
                     count += known[y, x]
             all_of_it = (bottoms[i] - tops[i]) * (rights[j] - lefts[j])
-            there[place] = count >= _LEAST_SHARE * all_of_it
-            if count == all_of_it:
-                _plain_mean(grid, tops[i], bottoms[i], lefts[j], rights[j], rows[place])
-            elif there[place]:
+            there[place], whole[j] = count >= _LEAST_SHARE * all_of_it, count == all_of_it
+            if there[place] and not whole[j]:
                 _mean(grid, known, tops[i], bottoms[i], lefts[j], rights[j], rows[place])
+        for f in range(features):
+            _add_up(grid, f, tops[i], bottoms[i], line)
+            for j in range(len(lefts)):
+                if whole[j]:
+                    area = (bottoms[i] - tops[i]) * (rights[j] - lefts[j])
+                    rows[i * len(lefts) + j, f] = _sum(line, lefts[j], rights[j]) / area
 
 
 @compiled
@@ -104,19 +110,22 @@ def _mean(
         row[f] = total / max(count, 1)
 
 
-@compiled
-def _plain_mean(
-    grid: NDArray[np.float32],
-    top: int,
-    bottom: int,
-    left: int,
-    right: int,
-    row: NDArray[np.float32],
+@inlined
+def _add_up(
+    grid: NDArray[np.float32], feature: int, top: int, bottom: int, line: NDArray[np.float64]
 ) -> None:
-    """Average all of one cell's patches, feature by feature."""
-    for f in range(len(grid)):
-        total = 0.0
-        for y in range(top, bottom):
-            for x in range(left, right):
-                total += grid[f, y, x]
-        row[f] = total / ((bottom - top) * (right - left))
+    """Add up some rows of one feature."""
+    for x in range(len(line)):
+        line[x] = grid[feature, top, x]
+    for y in range(top + 1, bottom):
+        for x in range(len(line)):
+            line[x] += grid[feature, y, x]
+
+
+@inlined
+def _sum(line: NDArray[np.float64], left: int, right: int) -> float:
+    """Add up a stretch of a line."""
+    total = 0.0
+    for x in range(left, right):
+        total += line[x]
+    return total
