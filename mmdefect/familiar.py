@@ -4,7 +4,8 @@
   right part the right way round. So every sensor's picture is held, coarsely, against those of the
   parts learnt from: cell by cell, how many spreads is it from their mean?
 * *Strangeness* is the mean of that over cells, each counted as ten at most, of the strangest
-  sensor: a defect is a few cells, a wrong part or a dark camera is most of them.
+  sensor: a defect is a few cells, a wrong part or a dark camera is most of them. A few per cent
+  more or less light over the whole picture are forgiven (`mmdefect.light`).
 * A part is not inspectable when it is stranger than the calibration parts allow at the stated rate
   (split conformal, so of good parts at most that share is refused), and strange at all: above two
   spreads on average. Neither is one of which no sensor saw half of what it usually sees.
@@ -24,6 +25,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from mmdefect.contracts import Fusion
 from mmdefect.errors import SceneError
 from mmdefect.features._contrast import contrast_of, contrasts_kept
+from mmdefect.light import in_its_light
 from mmdefect.referral import Referral
 from mmdefect.scene import present_in, sensors_of
 from mmdefect.usual import Usual
@@ -196,7 +198,7 @@ class Familiar:
     def _strange(self, cells: Mapping[str, Cells], present: Sequence[str]) -> dict[str, float]:
         """Measure how strange the pictures of sensors that are there are."""
         return {
-            name: _strangeness(cells[name], self.mean[name], self.spread[name])
+            name: _strangeness(cells[name], self.mean[name], self.spread[name], self.frames[name])
             for name in self.mean
             if name in present
         }
@@ -248,11 +250,11 @@ def _moments(cells: Cells) -> tuple[Cells, Cells]:
     return np.where(seen, mean, np.nan), np.where(seen, held, np.nan)
 
 
-def _strangeness(cells: Cells, mean: Cells, spread: Cells) -> float:
+def _strangeness(cells: Cells, mean: Cells, spread: Cells, frame: tuple[str, str]) -> float:
     """Average how many spreads cells are from the mean, each counted as ten at most."""
     if cells.shape != mean.shape:
         return float("nan")
-    apart = np.abs(cells - mean) / spread
+    apart = np.abs(cells - in_its_light(cells, mean, spread, frame)) / spread
     known = apart[np.isfinite(apart)]
     return float(np.minimum(known, _MOST_SPREADS).mean()) if known.size else float("nan")
 
