@@ -49,7 +49,7 @@ def in_its_light(cells: Cells, mean: Cells, spread: Cells, frame: tuple[str, str
     if not known.any():
         return mean
     more = _weighted_median(((cells - mean)[known]) / added[known], weight[known])
-    return mean + np.clip(more, -FORGIVEN, FORGIVEN) * added
+    return mean + float(np.clip(more, -FORGIVEN, FORGIVEN)) * added
 
 
 def _added(mean: Cells, frame: tuple[str, str]) -> Cells | None:
