@@ -10,18 +10,22 @@ of a capture are computed once for all kinds. Numbers are means over the seeds, 
 
 import argparse
 import json
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
-from fusion_kinds_tables import Told, show, show_kinds, show_pixels
+from fusion_kinds_tables import LEFT, Told, show, show_kinds, show_left, show_pixels
 from fusion_scores import Spill, kept_transformer
 
 from fusion import features, parser_of, sides, tested
 from mmdefect import Dataset
 from mmdefect.cache import SceneCache
 from mmdefect.captures import Capture
+from mmdefect.fusion._errors import only
+from mmdefect.fusion._joint import Said
 from mmdefect.progress import progress_shown, track
 from mmdefect.registry import load
 
@@ -70,6 +74,28 @@ def told_of(name: str, fusion: Any, said: xr.Dataset) -> dict[str, float]:
     return told | {f"only {n}": float(banks.sel(sensor=n)) for n in banks["sensor"].values}
 
 
+def told_of_left(fusion: Any, scene: xr.Dataset, said: xr.Dataset) -> dict[str, float]:
+    """Score a part by banks and network with sensors taken away, every two and more that are left.
+
+    As `predict` scores a scene in which the others are blind, with features computed once.
+    """
+    crossing, names = fusion.crossing_, list(fusion.sensors)
+    tokens, surprise = crossing.reader.read(scene), crossing.surprise
+    geometry = surprise.layout.shape(1, 1, 1).geometry
+    apart = np.zeros((len(names), *crossing.reader.grid_), dtype=bool)
+    told = {}
+    for size in range(len(names) - 1, 1, -1):
+        for left in combinations(names, size):
+            there = np.array([name in left for name in names])
+            _, parts = surprise.evidence(only(tokens, torch.from_numpy(there), geometry), apart)
+            both = np.stack([said["source_evidence"].sel(source="bank").values, parts])
+            maps = np.empty((2, len(names), 0, 0), dtype=np.float32)
+            weight = fusion.joint_.weighed(Said(np.where(there, both, np.nan), maps, parts))[0]
+            labelled = xr.DataArray(weight, {"sensor": names}, ("sensor",))
+            told[LEFT + " ".join(left)] = float(fusion.combine(labelled.sel(sensor=list(left))))
+    return told
+
+
 class Scores:
     """What one seed's kinds say of every test capture, kept kind by kind.
 
@@ -78,12 +104,12 @@ class Scores:
     folder : Path
         Of the seed.
     captures : list of Capture
-    pixels : bool
-        Whether the transformer's fused maps are kept as well.
+    pixels, left : bool
+        Whether the transformer's fused maps are kept as well, and its scores without sensors.
     """
 
-    def __init__(self, folder: Path, captures: list[Capture], pixels: bool) -> None:
-        self.path, self.captures = folder / "kinds.json", captures
+    def __init__(self, folder: Path, captures: list[Capture], pixels: bool, left: bool) -> None:
+        self.path, self.captures, self.left = folder / "kinds.json", captures, left
         self.told: dict[str, dict[str, float]] = (
             json.loads(self.path.read_text()) if self.path.exists() else {}
         )
@@ -96,23 +122,27 @@ class Scores:
         for number, capture in enumerate(track(self.captures, len(self.captures), "scoring")):
             own = self.told.setdefault(capture.id, {})
             draws = self.maps is not None and number not in drawn
-            wanted = [
-                name for name in fusions
-                if ("both" if name == "transformer" else name) not in own
-                or (draws and name == "transformer")
-            ]  # fmt: skip
+            wanted = [name for name in fusions if self._lacks(name, own, draws)]
             if not wanted:
                 continue
             scene = dataset.scene(capture)
             for name in wanted:
                 said = fusions[name].predict(scene)
                 own |= told_of(name, fusions[name], said)
-                if draws and name == "transformer":
+                if name == "transformer" and self.left:
+                    own |= told_of_left(fusions[name], scene, said)
+                if name == "transformer" and draws:
                     self._draw(number, said["anomaly_map"].values)
                     drawn.add(number)
             _put(self.path, self.told)
             if self.maps is not None:
                 _put(self.mapped, sorted(drawn))
+
+    def _lacks(self, name: str, own: dict[str, float], draws: bool) -> bool:
+        """Tell whether a kind has something to say of a capture yet."""
+        if name != "transformer":
+            return name not in own
+        return draws or "both" not in own or (self.left and not any(LEFT in key for key in own))
 
     def _draw(self, number: int, fused: np.ndarray) -> None:
         """Keep one capture's fused map (y, x)."""
@@ -152,7 +182,7 @@ def scored(
     fusions = {name: made.fit(scenes) for name, made in fusions.items()}
     del scenes
     share(fusions)
-    kept = Scores(folder, test, asked.pixels)
+    kept = Scores(folder, test, asked.pixels, asked.left)
     kept.take(dataset, fusions)
     return kept.table()
 
@@ -165,6 +195,7 @@ def main() -> None:
                         help="fit none of these; what it said before is shown")  # fmt: skip
     parser.add_argument("--most", type=int, help="only so many of the drawn test parts")
     parser.add_argument("--pixels", action="store_true", help="AUPRO of the fused maps, too")
+    parser.add_argument("--left", action="store_true", help="scores with sensors taken away, too")
     asked = parser.parse_args()
     cache = SceneCache(asked.work / "scenes", 16 << 30)
     dataset = Dataset(asked.card or asked.folder / "card.toml", asked.folder, cache=cache)
@@ -179,6 +210,7 @@ def main() -> None:
     )  # fmt: skip
     show(told)
     show_kinds(told)
+    show_left(told)
     if asked.pixels:
         show_pixels(told, dataset, test, [asked.work / asked.product / f"seed{n}" for n in seeds])
 

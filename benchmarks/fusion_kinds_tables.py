@@ -6,13 +6,13 @@ same draw for all seeds and both sides of a difference. References of kinds are 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from fusion_scores import Spill
-from fusion_tables import LIMITS, Product, Seed, kinds_of, references
+from fusion_tables import LIMITS, Product, Seed, combined, kinds_of, references
 from paired_draws import replicated, wins
 
 from mmdefect import Dataset
@@ -23,7 +23,7 @@ from mmdefect.registry import load
 from mmdefect.verdict import Calibration
 
 KINDS = ("bank", "transformer", "both", "mapping", "concat")
-ALONE = "only "
+ALONE, LEFT = "only ", "left "
 
 
 class Told(NamedTuple):
@@ -49,6 +49,18 @@ class Told(NamedTuple):
         """Mean over seeds of a kind's AUROC and its replicates, on chosen defective captures."""
         good = np.array(self.labels) == "good"
         return replicated(np.mean([wins(t[name][good], t[name][chosen]) for t in self.tables], 0))
+
+    def of(self, kind: str) -> np.ndarray:
+        """Choose the defective captures of a kind."""
+        chosen: np.ndarray = (np.array(self.kinds) == kind) & (np.array(self.labels) == "defect")
+        return chosen
+
+    def combined(self, sensors: Sequence[str]) -> Callable[[np.ndarray], np.ndarray]:
+        """Give the AUROC of some sensors' banks, as a function of the captures."""
+        late, good = load("fusion", "late")(), np.array(self.labels) == "good"
+        rows = [np.stack([table[ALONE + n] for n in sensors], axis=1) for table in self.tables]
+        own = [combined(late, one, sensors) for one in rows]
+        return lambda chosen: replicated(np.mean([wins(r[good], r[chosen]) for r in own], 0))
 
     def best(self) -> str:
         """Name the sensor that is best by itself."""
@@ -79,20 +91,51 @@ def show_kinds(told: Told) -> None:
     """Print a row a kind of defect: best sensor, reference, banks, both."""
     if not told.sensors:
         return
-    product = as_product(told)
-    alone = {s: {k: told.auroc(ALONE + s, _of(told, k)) for k in kinds_of(product)}
-             for s in told.sensors}  # fmt: skip
-    seen_by = {k: max(told.sensors, key=lambda s, k=k: alone[s][k][0]) for k in kinds_of(product)}
-    reference, _ = references(product, told.sensors, seen_by)
     print()
     line(told.product, "group", "kind", "n", "best", "alone", "reference", "bank", "both",
          "both − reference", "both − bank")  # fmt: skip
-    for kind, best in seen_by.items():
-        own, bank = (told.auroc(name, _of(told, kind)) for name in ("both", "bank"))
-        line(told.product, product.groups[kind], kind, str(int(_of(told, kind).sum())), best,
-             f"{alone[best][kind][0]:.3f}", f"{reference[kind][0]:.3f}", f"{bank[0]:.3f}",
-             f"{own[0]:.3f}", spelt(difference(own - reference[kind])),
+    for kind, best, reference in referred(told, told.sensors):
+        chosen = told.of(kind)
+        own, bank = (told.auroc(name, chosen) for name in ("both", "bank"))
+        line(told.product, told.groups[kind], kind, str(int(chosen.sum())), best,
+             f"{told.auroc(ALONE + best, chosen)[0]:.3f}", f"{reference[0]:.3f}", f"{bank[0]:.3f}",
+             f"{own[0]:.3f}", spelt(difference(own - reference)),
              spelt(difference(own - bank)))  # fmt: skip
+
+
+def show_left(told: Told) -> None:
+    """Print a row for every set of sensors: best of them, banks, both, kinds below reference."""
+    bad = np.array(told.labels) == "defect"
+    sets = [told.sensors, *(name.removeprefix(LEFT).split() for name in told.tables[0]
+                            if name.startswith(LEFT))]  # fmt: skip
+    if len(sets) == 1:
+        return
+    print()
+    line(told.product, "sensors", "best", "bank", "both", "both − best", "both − bank",
+         "kinds within", "farthest below")  # fmt: skip
+    for left in sets:
+        name = LEFT + " ".join(left) if left != told.sensors else "both"
+        banks = told.combined(left)
+        best = max(left, key=lambda s: told.auroc(ALONE + s, bad)[0])
+        alone, own, bank = told.auroc(ALONE + best, bad), told.auroc(name, bad), banks(bad)
+        below = [(difference(told.auroc(name, told.of(kind)) - reference), kind)
+                 for kind, _, reference in referred(told, left)]  # fmt: skip
+        within = sum(gain.value >= -0.01 for gain, _ in below)
+        gain, kind = min(below, key=lambda one: one[0].value)
+        line(told.product, ", ".join(left), f"{best} {alone[0]:.3f}", f"{bank[0]:.3f}",
+             f"{own[0]:.3f}", spelt(difference(own - alone)), spelt(difference(own - bank)),
+             f"{within} of {len(below)}", f"{kind} {spelt(gain)}")  # fmt: skip
+
+
+def referred(told: Told, sensors: Sequence[str]) -> list[tuple[str, str, np.ndarray]]:
+    """Give every kind with the sensor that is best at it and its reference, of some sensors."""
+    product = as_product(told)
+    seen_by = {
+        kind: max(sensors, key=lambda s, k=kind: told.auroc(ALONE + s, told.of(k))[0])
+        for kind in kinds_of(product)
+    }
+    reference, _ = references(product, sensors, seen_by)
+    return [(kind, best, reference[kind]) for kind, best in seen_by.items()]
 
 
 def show_pixels(
@@ -149,11 +192,6 @@ def line(*cells: str) -> None:
 def spelt(one: Estimate) -> str:
     """Spell a difference and its interval."""
     return f"{one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
-
-
-def _of(told: Told, kind: str) -> np.ndarray:
-    chosen: np.ndarray = (np.array(told.kinds) == kind) & (np.array(told.labels) == "defect")
-    return chosen
 
 
 def _first(maps: Any) -> Any:

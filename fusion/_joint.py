@@ -117,6 +117,22 @@ class Joint:
         scales = scales_of({name: parts.learnt(False) for name, parts in held.items()}, heavy)
         return cls(sensors, sources, scales.parts, scales.pixels, scales.correlation, DOUBTS)
 
+    def weighed(self, said: Said) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Bring the sources' joint statistic to evidence.
+
+        Parameters
+        ----------
+        said : Said
+
+        Returns
+        -------
+        float64 array (sensor,)
+            Evidence of the part.
+        float32 array (sensor, y, x)
+            Evidence of pixels.
+        """
+        return self._weighed(*self._joined(said))
+
     def prediction(self, scene: xr.Dataset, said: Said, rule: str) -> xr.Dataset:
         """Make the prediction of what the sources say.
 
@@ -131,21 +147,28 @@ class Joint:
         -------
         Dataset
         """
-        doubts = list(self.doubts.values())
-        (scores, both), (pixels, twice) = _floor(said.parts, doubts), _norm(said.maps)
-        evidence, maps = scores.copy(), pixels.copy()
-        for index, name in enumerate(self.sensors if len(self.sources) > 1 else ()):
-            if both[index]:
-                evidence[index] = self.parts[name].evidence(evidence[index])
-            np.copyto(maps[index], self.pixels[name].evidence(maps[index]), where=twice[index])
+        parts, pixels = self._joined(said)
         more: dict[str, Any] = {
             "source_evidence": (("source", "sensor"), said.parts),
             "source": (("source",), np.array(self.sources)),
         }
         return told(
-            scene, self.sensors, (scores, pixels), (evidence, maps), said.seconds,
+            scene, self.sensors, (parts[0], pixels[0]), self._weighed(parts, pixels), said.seconds,
             lambda weight: combined(weight, rule, self), more,
         )  # fmt: skip
+
+    def _joined(self, said: Said) -> tuple[Any, Any]:
+        """Join the sources of parts and of pixels."""
+        return _floor(said.parts, list(self.doubts.values())), _norm(said.maps)
+
+    def _weighed(self, parts: Any, pixels: Any) -> tuple[Any, Any]:
+        """Bring what was joined to the scale, where several sources had their say."""
+        evidence, maps = parts[0].copy(), pixels[0].copy()
+        for index, name in enumerate(self.sensors if len(self.sources) > 1 else ()):
+            if parts[1][index]:
+                evidence[index] = self.parts[name].evidence(evidence[index])
+            np.copyto(maps[index], self.pixels[name].evidence(maps[index]), where=pixels[1][index])
+        return evidence, maps
 
     def state(self) -> dict[str, Any]:
         """Give what was learnt, for JSON."""
