@@ -107,7 +107,7 @@ def show_left(told: Told) -> None:
     """Print a row for every set of sensors: best of them, banks, both, kinds below reference."""
     bad = np.array(told.labels) == "defect"
     sets = [told.sensors, *(name.removeprefix(LEFT).split() for name in told.tables[0]
-                            if name.startswith(LEFT))]  # fmt: skip
+            if name.startswith(LEFT) and all(name in table for table in told.tables))]  # fmt: skip
     if len(sets) == 1:
         return
     print()
