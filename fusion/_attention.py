@@ -4,27 +4,25 @@ What a query may see differs from block to block and from sensor to sensor, so a
 copies every block's keys, computes all products, and adds a mask as large as they are. Here each
 block lists the keys that there are, once: cells of its window sensor by sensor, what a sensor's own
 queries may not see first, then the regions in the same way, then the answer "nothing". What is
-hidden from a target are then two gaps in that list.
+hidden from one target of several are then two gaps in that list; what is hidden from the only one
+is not listed.
 
-Exponentials are powers of two, of a polynomial whose error is that of a float32 (the logits come
-multiplied by log₂ e); what is masked counts exactly 0.
+Logits come multiplied by log₂ e, so exponentials are powers of two. They count from 0, and from the
+highest only where their sum would leave what a float32 can hold. All of a block lie key by key:
+products of matrices are fastest so, and loops have no remainders.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmdefect.jit import WORTH_A_THREAD, compiled, in_bands, reordered
+from mmdefect.jit import WORTH_A_THREAD, compiled, in_bands, inlined
 
+from ._powers import power
 from ._tokens import BLOCK
 from ._windows import Windows
 
-_BIAS, _POINT = np.int32(127), np.int32(23)
-_ZERO, _ONE, _FAR, _ROUND, _NEVER, _MOST = (
-    np.float32(number) for number in (0, 1, 127, 127.5, -np.inf, 2.0**100)
-)
-_C1, _C2, _C3, _C4, _C5, _C6 = (
-    np.float32(np.log(2) ** k / np.prod(np.arange(1.0, k + 1))) for k in range(1, 7)
-)
+_ZERO, _ONE, _NEVER = (np.float32(number) for number in (0, 1, -np.inf))
+_LEAST, _MOST = np.float32(2.0**-60), np.float32(2.0**100)
 
 Rows = NDArray[np.float32]
 Places = NDArray[np.int32]
@@ -38,31 +36,35 @@ class Keys:
     windows : Windows
         On the CPU.
     there : bool array (sensor, cell)
+    sets : int64 array (sensor,)
+        By which set of answers each sensor, as a target, is answered.
 
     Attributes
     ----------
     cells : int32 array (block, cell of the block)
-    lists : int32 array (block, key)
+    lists : int32 array (set, block, key)
         Numbers of answers in the order (sensor · cell, sensor · region, nothing).
-    counts : int32 array (block,)
+    counts : int32 array (set, block)
         Keys of each list.
     gaps : int32 array (block, sensor, 4)
-        Start and stop of what a sensor's own queries may not see: cells, regions.
+        Start and stop of what a sensor's own queries may not see in its list: cells, regions.
     """
 
-    def __init__(self, windows: Windows, there: NDArray[np.bool_]) -> None:
+    def __init__(self, windows: Windows, there: NDArray[np.bool_], sets: NDArray[np.int64]) -> None:
         window, inside, hidden, regions, clear = (part.numpy() for part in windows[1:])
         self.cells = windows.cells.numpy().astype(np.int32)
-        sensors, blocks = len(there), len(window)
+        (sensors, cells), blocks = there.shape, len(window)
         most = sensors * (window.shape[1] + len(regions)) + 1
-        self.lists = np.zeros((blocks, most), dtype=np.int32)
-        self.counts = np.zeros(blocks, dtype=np.int32)
+        self.lists = np.zeros((int(sets.max()) + 1, blocks, most), dtype=np.int32)
+        self.counts = np.zeros(self.lists.shape[:2], dtype=np.int32)
         self.gaps = np.zeros((blocks, sensors, 4), dtype=np.int32)
         near = there[:, window] & inside
         far = there @ regions.T.astype(np.int64) > 0
-        held = (self.lists, self.counts, self.gaps)
         every = np.arange(len(regions))
-        _listed(window, near, hidden, every, far, ~clear, there.shape[1], *held)
+        for own, (lists, counts) in enumerate(zip(self.lists, self.counts, strict=True)):
+            asks = sets == own
+            held = (asks, asks.sum() == 1, lists, counts, self.gaps)
+            _listed(window, near, hidden, every, far, ~clear, cells, *held)
 
 
 def attended(asked: Rows, told: Rows, heads: int, sets: NDArray[np.int64], keys: Keys) -> Rows:
@@ -76,7 +78,7 @@ def attended(asked: Rows, told: Rows, heads: int, sets: NDArray[np.int64], keys:
         Keys, then values, of every answer there is.
     heads : int
     sets : int64 array (target,)
-        By which set each target is answered.
+        By which set each target is answered: those that the keys were listed for.
     keys : Keys
 
     Returns
@@ -85,11 +87,11 @@ def attended(asked: Rows, told: Rows, heads: int, sets: NDArray[np.int64], keys:
     """
     found = np.empty_like(asked)
     held = (keys.cells, keys.lists, keys.counts, keys.gaps)
-    least = -(-WORTH_A_THREAD // (BLOCK**2 * len(asked) * keys.lists.shape[1] * told.shape[2]))
+    least = -(-WORTH_A_THREAD // (BLOCK**2 * len(asked) * keys.lists.shape[2] * told.shape[2]))
     order = np.argsort(sets, kind="stable")
     starts = np.searchsorted(sets[order], np.arange(len(told) + 1))
     asks = (asked, told, heads, order, starts)
-    in_bands(_attend, len(keys.lists), *asks, *held, found, least=least)
+    in_bands(_attend, len(keys.cells), *asks, *held, found, least=least)
     return found
 
 
@@ -102,29 +104,38 @@ def _listed(
     far: NDArray[np.bool_],
     touched: NDArray[np.bool_],
     cells: int,
+    asks: NDArray[np.bool_],
+    alone: bool,
     lists: Places,
     counts: Places,
     gaps: Places,
 ) -> None:
-    """List every block's keys; what is hidden from a sensor's own queries comes first."""
+    """List every block's keys for those that ask; what is hidden from a sensor's own comes first.
+
+    Where one sensor alone asks, that is left out.
+    """
     sensors, regions = far.shape
     for b in range(len(window)):
         n, own = 0, lists[b]
         for s in range(sensors):
-            gaps[b, s, 0] = n
-            n = gaps[b, s, 1] = _put(window[b], near[s, b], hidden[b], True, s * cells, own, n)
-            n = _put(window[b], near[s, b], hidden[b], False, s * cells, own, n)
-        first = sensors * cells
+            first, begin = s * cells, n
+            if not (alone and asks[s]):
+                n = _put(window[b], near[s, b], hidden[b], True, first, own, n)
+            if asks[s]:
+                gaps[b, s, 0], gaps[b, s, 1] = begin, n
+            n = _put(window[b], near[s, b], hidden[b], False, first, own, n)
         for s in range(sensors):
-            gaps[b, s, 2] = n
-            n = gaps[b, s, 3] = _put(every, far[s], touched[b], True, first, own, n)
+            first, begin = sensors * cells + s * regions, n
+            if not (alone and asks[s]):
+                n = _put(every, far[s], touched[b], True, first, own, n)
+            if asks[s]:
+                gaps[b, s, 2], gaps[b, s, 3] = begin, n
             n = _put(every, far[s], touched[b], False, first, own, n)
-            first += regions
-        own[n] = first
+        own[n] = sensors * (cells + regions)
         counts[b] = n + 1
 
 
-@compiled
+@inlined
 def _put(
     places: NDArray[np.int64],
     there: NDArray[np.bool_],
@@ -142,7 +153,7 @@ def _put(
     return n
 
 
-@reordered
+@compiled
 def _attend(
     band: int,
     start: int,
@@ -159,46 +170,51 @@ def _attend(
     found: Rows,
 ) -> None:
     """Answer some blocks."""
-    width, most = asked.shape[2] // heads, lists.shape[1]
-    near = np.empty((2, heads, most, width), np.float32)
-    room = np.empty((2, len(order) * cells.shape[1] * most), np.float32)
+    width, most = asked.shape[2] // heads, lists.shape[2]
+    near = np.empty((2 * heads, most, width), np.float32)
+    room = np.empty(len(order) * cells.shape[1] * most, np.float32)
+    ones = np.ones(most, np.float32)
     for own in range(len(told)):
         targets = order[starts[own] : starts[own + 1]]
-        rows = np.empty((len(targets) * cells.shape[1], width), np.float32)
-        given, totals = np.empty_like(rows), np.empty(len(rows), np.float32)
-        for b in range(start, stop):
-            count = counts[b]
-            _lay_out(told[own], lists[b, :count], near)
-            logits = room[0, : len(rows) * count].reshape(len(rows), count)
-            shares = room[1, : len(rows) * count].reshape(len(rows), count)
+        many = len(targets) * cells.shape[1]
+        rows = np.empty((width, many), np.float32)
+        given, totals = np.empty((many, width), np.float32), np.empty(many, np.float32)
+        for b in range(start if many else stop, stop):
+            count = counts[own, b]
+            _lay_out(told[own], lists[own, b, :count], near)
+            flat = room[: count * many]
+            shares = flat.reshape(count, many)
             for head in range(heads):
                 _ask(asked, targets, cells[b], head, rows)
-                np.dot(rows, near[0, head, :count].T, logits)
-                _share_out(logits, gaps[b], targets, shares, totals)
-                np.dot(shares, near[1, head, :count], given)
+                np.dot(near[head, :count], rows, shares)
+                _raise(flat)
+                _hide(shares, gaps[b], targets)
+                np.dot(ones[:count], shares, totals)
+                _start_anew(shares, gaps[b], targets, near[head], rows, totals)
+                np.dot(shares.T, near[heads + head, :count], given)
                 _tell(given, totals, targets, cells[b], head, found)
 
 
 @compiled
 def _lay_out(told: Rows, chosen: Places, near: Rows) -> None:
-    """Lay out the keys and values of one block, head by head."""
-    heads, width = near.shape[1], near.shape[3]
+    """Lay out the keys, then values, of one block, head by head."""
+    width = near.shape[2]
     for j in range(len(chosen)):
         row = told[chosen[j]]
-        for head in range(heads):
+        for half in range(len(near)):
+            own, part = near[half, j], row[half * width : (half + 1) * width]
             for d in range(width):
-                near[0, head, j, d] = row[head * width + d]
-                near[1, head, j, d] = row[(heads + head) * width + d]
+                own[d] = part[d]
 
 
 @compiled
 def _ask(asked: Rows, targets: NDArray[np.int64], cells: Places, head: int, rows: Rows) -> None:
-    """Lay out the queries of one block."""
-    width, n = rows.shape[1], 0
+    """Lay out the queries of one block (width, query)."""
+    width, n = len(rows), 0
     for t in targets:
         for cell in cells:
             for d in range(width):
-                rows[n, d] = asked[t, cell, head * width + d]
+                rows[d, n] = asked[t, cell, head * width + d]
             n += 1
 
 
@@ -215,49 +231,52 @@ def _tell(
     width, n = given.shape[1], 0
     for t in targets:
         for cell in cells:
+            part = _ONE / totals[n]
             for d in range(width):
-                found[t, cell, head * width + d] = given[n, d] / totals[n]
+                found[t, cell, head * width + d] = given[n, d] * part
             n += 1
 
 
 @compiled
-def _share_out(
-    logits: Rows, gaps: Places, targets: NDArray[np.int64], shares: Rows, totals: Rows
-) -> None:
-    """Turn each query's logits into shares of a total, none of them for what lies in a gap.
-
-    They count above that of "nothing", which is always there and comes last, so no total is
-    below 1; where one is that much higher, above the highest.
-    """
-    each = len(logits) // len(targets)
+def _raise(logits: Rows) -> None:
+    """Raise 2 to each of them."""
     for place in range(len(logits)):
-        row, gap = logits[place], gaps[targets[place // each]]
-        row[gap[0] : gap[1]] = _NEVER
-        row[gap[2] : gap[3]] = _NEVER
-        totals[place] = _powers(row, row[-1], shares[place])
-        if not totals[place] < _MOST:
-            totals[place] = _powers(row, _highest(row), shares[place])
+        logits[place] = power(logits[place])
 
 
-@compiled
-def _highest(row: Rows) -> np.float32:
-    """Find the highest number."""
-    top = row[0]
-    for number in row:
-        top = max(top, number)
-    return np.float32(top)
+@inlined
+def _hide(shares: Rows, gaps: Places, targets: NDArray[np.int64]) -> None:
+    """Leave no share (key, query) to what lies in a target's gaps."""
+    each = shares.shape[1] // len(targets)
+    for n in range(len(targets)):
+        gap = gaps[targets[n]]
+        for start, stop in ((gap[0], gap[1]), (gap[2], gap[3])):
+            shares[start:stop, n * each : (n + 1) * each] = _ZERO
 
 
-@reordered
-def _powers(row: Rows, base: np.float32, powers: Rows) -> np.float32:
-    """Raise 2 to what each number is above a base, at most 127; 0 from 127 below. Give the sum."""
-    total = _ZERO
-    for j in range(len(row)):
-        above = min(max(row[j] - base, -_FAR), _FAR)
-        whole = np.int32(above + _ROUND)
-        rest = above - np.float32(np.int32(whole - _BIAS))
-        fine = _C3 + rest * (_C4 + rest * (_C5 + rest * _C6))
-        fine = _ONE + rest * (_C1 + rest * (_C2 + rest * fine))
-        powers[j] = np.int32(whole << _POINT).view(np.float32) * fine
-        total += powers[j]
-    return total
+@inlined
+def _start_anew(
+    shares: Rows,
+    gaps: Places,
+    targets: NDArray[np.int64],
+    near: Rows,
+    rows: Rows,
+    totals: Rows,
+) -> None:
+    """Count from the highest logit, where the sum tells that all are too high or too low."""
+    each = shares.shape[1] // len(targets)
+    for n in range(len(totals)):
+        if not _LEAST < totals[n] < _MOST:
+            gap, top, total = gaps[targets[n // each]], _NEVER, _ZERO
+            for j in range(len(shares)):
+                logit = _ZERO
+                for d in range(len(rows)):
+                    logit += near[j, d] * rows[d, n]
+                if gap[0] <= j < gap[1] or gap[2] <= j < gap[3]:
+                    logit = _NEVER
+                shares[j, n] = logit
+                top = max(top, logit)
+            for j in range(len(shares)):
+                shares[j, n] = power(shares[j, n] - top)
+                total += shares[j, n]
+            totals[n] = total

@@ -6,34 +6,67 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mmdefect.jit import reordered
+
+from ._powers import power
 from ._tokens import Tokens
 
+Maps = NDArray[np.float32]
+
 _WORST_SHARE = 0.005
-_LEAST_WEIGHT = 0.1
-_MOST_ERROR = 100.0
 _ALL_SUBSETS = 4
+_LEAST_WEIGHT, _MOST_ERROR, _LOG2E, _ZERO, _ONE = (
+    np.float32(number) for number in (0.1, 100, 1 / np.log(2), 0, 1)
+)
 
 
-def standing_out(mean: Tensor, log_variance: Tensor, shown: Tensor, kept: Tensor) -> Tensor:
+def standing_out(
+    mean: Maps, log_variance: Maps, shown: Maps, kept: NDArray[np.bool_], there: NDArray[np.bool_]
+) -> Maps:
     """Measure how far what was shown is from what was foretold.
 
     Parameters
     ----------
-    mean, log_variance : Tensor (sensor, cell, dim), float32
+    mean, log_variance : float32 array (sensor, cell, dim)
         What the network expected.
-    shown : Tensor (sensor, cell, dim), float32
-    kept : Tensor (sensor, dim), bool
+    shown : float32 array (sensor, cell, dim)
+    kept : bool array (sensor, dim)
         Which numbers of a sensor's tokens mean something.
+    there : bool array (sensor, cell)
 
     Returns
     -------
-    Tensor (sensor, cell), float32
-        About 0 with a spread of 1 where the network is right about itself.
+    float32 array (sensor, cell)
+        About 0 with a spread of 1 where the network is right about itself; NaN where nothing was
+        shown.
     """
-    variance = log_variance.exp()
-    error = ((shown - mean).square() / variance).clamp(max=_MOST_ERROR)
-    weight = ((1 - variance).clamp_min(0) + _LEAST_WEIGHT) * kept[:, None]
-    return (weight * (error - 1)).sum(-1) / (2 * weight.square().sum(-1)).sqrt()
+    found = np.full(there.shape, np.nan, dtype=np.float32)
+    for own in zip(mean, log_variance, shown, kept.astype(np.float32), there, found, strict=True):
+        _stand_out(*own)
+    return found
+
+
+@reordered
+def _stand_out(
+    mean: Maps,
+    log_variance: Maps,
+    shown: Maps,
+    counts: Maps,
+    there: NDArray[np.bool_],
+    found: Maps,
+) -> None:
+    """Measure one sensor's cells; 1 counts a number of a token, 0 does not."""
+    for c in range(len(found)):
+        if there[c]:
+            expected, spread, own = mean[c], log_variance[c], shown[c]
+            total, square = _ZERO, _ZERO
+            for d in range(len(counts)):
+                variance = power(spread[d] * _LOG2E)
+                away = own[d] - expected[d]
+                weight = (max(_ONE - variance, _ZERO) + _LEAST_WEIGHT) * counts[d]
+                total += weight * (min(away * away / variance, _MOST_ERROR) - _ONE)
+                square += weight * weight
+            found[c] = total / np.sqrt(square + square)
 
 
 def worst_of(cells: NDArray[np.float32], apart: NDArray[np.bool_]) -> float:

@@ -7,7 +7,8 @@ weights ten thousand times a day, one scene at a time; here
 * queries stay in the grid's order, since each is worked on by itself, and only attention knows
   blocks: nothing is copied block by block but keys;
 * scale and shift of every normalisation are multiplied into the weights that follow it;
-  answers are normalised once, since they stay what the sensors showed.
+  answers are normalised once, since they stay what the sensors showed;
+* what lies between two products of matrices is one compiled pass.
 
 The result is the network's, but for the order of sums.
 """
@@ -17,18 +18,16 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor, from_numpy, nn
 from torch.nn.functional import gelu, linear
 
-from mmdefect.jit import reordered
-
-from ._attention import Keys, Rows, attended
+from ._attention import Keys, attended
 from ._network import SPREADS, Layer, Network, waves
+from ._passes import Rows, added, embedded, normalised, opened
 from ._tokens import Tokens
 from ._windows import Windows
 
 _LOG2E = 1.4426950408889634
-_EPSILON = np.float32(1e-5)
 
 
 class Foretelling:
@@ -48,13 +47,20 @@ class Foretelling:
         own, width = network.shape.geometry, network.shape.width
         wide = width // network.shape.heads
         with torch.inference_mode():
-            self.flat = network.flat(waves(flat))
+            self.flat: Tensor = network.flat(waves(flat))
             self.layers = [
                 _Ready(layer, _LOG2E * wide**-0.5) for layer in cast(list[Layer], network.layers)
             ]
-            tell = network.tell
-            self.tell = (network.last.weight[:, None] * tell).contiguous()
-            self.tell_bias = (network.last.bias @ tell)[:, None].contiguous()
+            tell = network.last.weight[:, None] * network.tell
+            shift = (network.last.bias @ network.tell)[:, None]
+            self.tells = [
+                (bias.contiguous(), told.contiguous())
+                for bias, told in zip(shift.chunk(2, 2), tell.chunk(2, 2), strict=True)
+            ]
+            self.mixed = (network.mixed.weight.T, network.mixed.bias)
+            self.asked = network.asked.numpy()
+            self.nothing = normalised(network.nothing[None].numpy())[0]
+        self.regions = (windows.regions.argmax(0).numpy(), len(windows.regions))
         self.sets = np.zeros(network.shape.sensors, dtype=np.int64)
         if own >= 0:
             self.sets[own] = 1
@@ -74,44 +80,30 @@ class Foretelling:
         Tensor (sensor, cell, dim), float32
             Logarithm of the variance.
         """
+        net, there = self.network, tokens.there.numpy()
         with torch.inference_mode():
-            answers, rows = self._embedded(tokens)
-            keys = Keys(self.windows, tokens.there.numpy())
-            normed = _normed(answers)
-            sets = self.sets.clip(max=len(answers) - 1)
+            shown = torch.baddbmm(net.kind[:, None], tokens.values, net.read)
+            shown += gelu(shown) @ self.mixed[0]
+            where = self._where(tokens)
+            sets = self.sets.clip(max=len(where) - 1)
+            at = (where + self.mixed[1]).numpy()
+            answers, beside = embedded(shown.numpy(), at, there, self.regions, sets, self.nothing)
+            asked = torch.bmm(from_numpy(beside), net.beside).numpy()
+            normed = opened(asked, where.numpy(), sets, self.asked)
+            keys = Keys(self.windows, there, sets)
             for layer in self.layers:
-                rows = layer(rows, normed, sets, keys)
-            out = torch.baddbmm(self.tell_bias, _normed(rows), self.tell)
-            mean, spread = out.chunk(2, dim=-1)
-            return mean, spread.clamp(*SPREADS)
+                normed = layer(asked, normed, from_numpy(answers), sets, keys)
+            rows = from_numpy(normed)
+            mean, spread = (torch.baddbmm(bias, rows, told) for bias, told in self.tells)
+            return mean, spread.clamp_(*SPREADS)
 
-    def _embedded(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
-        """Embed answers (set · answer, width) and queries (sensor, cell, width)."""
-        net = self.network
-        rows = torch.baddbmm(net.kind[:, None], tokens.values, net.read)
-        plain = net.mixed(gelu(rows)).add_(rows).add_(self.flat)
-        own = net.shape.geometry
-        every = plain[None]
-        where = self.flat.expand(len(self.sets), -1, -1)
-        if tokens.placed.any():
-            space = net.space(waves(tokens.place)) * tokens.placed[:, None]
-            where = where + space
-            every = (plain + space)[None]
-            if own >= 0:
-                where[own] = self.flat
-                every = torch.stack([every[0], plain])
-        weight = tokens.there[..., None].to(plain.dtype)
-        shown = every * weight
-        beside = shown.sum(1)[torch.from_numpy(self.sets.clip(max=len(every) - 1))]
-        beside -= shown[0]
-        if len(every) > 1:
-            beside[own] = beside[own] + shown[0, own] - shown[1, own]
-        beside /= (weight.sum(0) - weight).clamp_min_(1)
-        asked = torch.bmm(beside, net.beside).add_(where).add_(net.asked[:, None])
-        summary = self.windows.regions @ shown / (self.windows.regions @ weight).clamp_min_(1)
-        nothing = net.nothing.expand(len(every), 1, -1)
-        answers = torch.cat([every.flatten(1, 2), summary.flatten(1, 2), nothing], dim=1)
-        return answers, asked
+    def _where(self, tokens: Tokens) -> Tensor:
+        """Embed places (set, cell, width): with those in space, and without for their sensor."""
+        if not tokens.placed.any():
+            return self.flat[None]
+        space = self.network.space(waves(tokens.place)) * tokens.placed[:, None]
+        placed = self.flat + space
+        return torch.stack([placed, self.flat]) if self.sets.any() else placed[None]
 
 
 class _Ready:
@@ -121,21 +113,26 @@ class _Ready:
         self.heads = layer.heads
         query, shift = _folded(layer.before, layer.query)
         self.query = (query * scale, shift * scale)
-        self.told = _keys_first(layer)
-        self.out = (layer.out.weight, layer.out.bias)
+        self.told, valued = _keys_first(layer)
+        self.out = layer.out.weight.T
+        self.found = (layer.out.bias + layer.out.weight @ valued).numpy()
         wider, back = (cast(nn.Linear, layer.within[k]) for k in (0, 2))
         self.wider = _folded(layer.between, wider)
-        self.back = (back.weight, back.bias)
+        self.back, self.after = back.weight.T, back.bias.numpy()
 
     def __call__(
-        self, rows: Tensor, answers: Tensor, sets: NDArray[np.int64], keys: Keys
-    ) -> Tensor:
-        """Ask: rows (sensor, cell, width), of normalised answers (set, answer, width)."""
-        asked = linear(_normed(rows), *self.query)
-        told = linear(answers, *self.told)
-        found = torch.from_numpy(attended(asked.numpy(), told.numpy(), self.heads, sets, keys))
-        rows = linear(found, *self.out).add_(rows)
-        return linear(gelu(linear(_normed(rows), *self.wider)), *self.back).add_(rows)
+        self, rows: Rows, normed: Rows, answers: Tensor, sets: NDArray[np.int64], keys: Keys
+    ) -> Rows:
+        """Ask: rows (sensor, cell, width), changed in place, of answers (set, answer, width).
+
+        Both come normalised; gives the rows' normalised end.
+        """
+        asked = linear(from_numpy(normed), *self.query)
+        told = answers @ self.told
+        found = from_numpy(attended(asked.numpy(), told.numpy(), self.heads, sets, keys))
+        normed = added(rows, (found @ self.out).numpy(), self.found)
+        wide = gelu(linear(from_numpy(normed), *self.wider))
+        return added(rows, (wide @ self.back).numpy(), self.after)
 
 
 def _folded(normed: nn.LayerNorm, after: nn.Linear) -> tuple[Tensor, Tensor]:
@@ -144,32 +141,11 @@ def _folded(normed: nn.LayerNorm, after: nn.Linear) -> tuple[Tensor, Tensor]:
 
 
 def _keys_first(layer: Layer) -> tuple[Tensor, Tensor]:
-    """Fold what makes keys and values, whose heads take turns, so that all keys come first."""
+    """Fold what makes keys and values, whose heads take turns, so that all keys come first.
+
+    Gives the weights (width, 2 · width) and what every value is shifted by (width,). A shift of
+    all keys changes no share.
+    """
     weight, shift = _folded(layer.keyed, layer.answer)
     order = torch.arange(len(shift)).reshape(layer.heads, 2, -1).transpose(0, 1).flatten()
-    return weight[order], shift[order]
-
-
-def _normed(rows: Tensor) -> Tensor:
-    """Bring every row to mean 0 and variance 1, as a normalisation does."""
-    found = torch.empty_like(rows)
-    width = rows.shape[-1]
-    _normalise(rows.numpy().reshape(-1, width), _EPSILON, found.numpy().reshape(-1, width))
-    return found
-
-
-@reordered
-def _normalise(rows: Rows, epsilon: np.float32, found: Rows) -> None:
-    """Bring rows (row, width) to mean 0 and variance 1."""
-    count, width = rows.shape
-    for place in range(count):
-        row, own, one = rows[place], found[place], np.float32(1)
-        total = np.float32(0)
-        for d in range(width):
-            total += row[d]
-        mean, square = total / np.float32(width), np.float32(0)
-        for d in range(width):
-            square += (row[d] - mean) * (row[d] - mean)
-        scale = one / np.sqrt(square / np.float32(width) + epsilon)
-        for d in range(width):
-            own[d] = (row[d] - mean) * scale
+    return weight[order].T, shift[order][len(shift) // 2 :]

@@ -333,10 +333,9 @@ class Surprise:
         if ready is None or ready.network is not network:
             ready = Foretelling(network, self.layout.flat, self.windows)
             self._ready[id(network)] = ready
-        mean, log_variance = ready(tokens)
-        found = standing_out(mean, log_variance, tokens.values, self.layout.kept)
-        found = torch.where(tokens.there, found, torch.nan)
-        return found.reshape(len(found), *self.layout.grid).numpy()
+        shown = (*ready(tokens), tokens.values, self.layout.kept, tokens.there)
+        found = standing_out(*(part.numpy() for part in shown))
+        return found.reshape(len(found), *self.layout.grid)
 
 
 def _fingerprint(tokens: Tokens) -> float:

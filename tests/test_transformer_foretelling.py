@@ -81,30 +81,21 @@ def test_what_is_hidden_has_no_share_even_where_it_would_have_all():
     """A logit of 3,000 in a gap counts 0, one among the rest everything, and nothing overflows."""
     cut = windows.windows_of(GRID)
     there = np.ones((2, CELLS), dtype=bool)
-    keys = attention.Keys(cut, there)
+    sets = np.zeros(2, dtype=np.int64)
+    keys = attention.Keys(cut, there, sets)
     answers = 2 * (CELLS + len(cut.regions)) + 1
     told = np.zeros((1, answers, 8), dtype=np.float32)
     told[0, :, 4:] = np.arange(answers)[:, None]
     asked = np.ones((2, CELLS, 4), dtype=np.float32)
     hidden, seen = int(cut.cells[0, 5]), CELLS + int(cut.cells[0, 5])
     told[0, hidden, 0], told[0, seen, 0] = 3000, -3000
-    sets = np.zeros(2, dtype=np.int64)
     own, other = attention.attended(asked, told, 1, sets, keys)[:, hidden, 0]
-    block = keys.lists[0, : keys.counts[0]]
+    block = keys.lists[0, 0, : keys.counts[0, 0]]
     start, stop, low, high = keys.gaps[0, 0]
     left = np.r_[block[:start], block[stop:low], block[high:]]
     assert hidden in block[start:stop]
     assert own == pytest.approx(left[left != seen].mean(), rel=1e-5)
     assert other == hidden
-
-
-def test_powers_of_two_are_those_of_a_float():
-    row = np.linspace(-126, 0, 40_001, dtype=np.float32)
-    exact = np.exp2(row.astype(np.float64))
-    powers = np.empty_like(row)
-    total = attention._powers(row, attention._highest(row), powers)
-    assert abs(powers / exact - 1).max() < 3e-7
-    assert total == pytest.approx(exact.sum(), rel=1e-5)
 
 
 # ---------------------------------------------------------------- cells, pixels, scales
