@@ -1,32 +1,35 @@
 """Banks, transformer, both, mapping, concatenated features: what each kind adds, by groups.
 
     python benchmarks/fusion.py captures --work WORK --product panel
-    python benchmarks/fusion_kinds.py captures --work WORK --product panel --seed 0
+    python benchmarks/fusion_kinds.py captures --work WORK --product panel
 
-The second uses what the first kept: the same third of the good parts, the same banks, the same
+The second uses what the first kept: the same thirds of the good parts, the same banks, the same
 test parts. What is said of each capture is kept as well, and a run goes on where it was. Features
-of a capture are computed once for all kinds.
+of a capture are computed once for all kinds. Numbers are means over the seeds, intervals as there.
 """
 
+import argparse
 import json
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
-from fusion_scores import kept_transformer
+from fusion_kinds_tables import LEFT, Told, show, show_kinds, show_left, show_pixels
+from fusion_scores import Spill, kept_transformer
 
-from fusion import FALSE_ALARM, features, parser_of, tested
+from fusion import features, parser_of, sides, tested
 from mmdefect import Dataset
 from mmdefect.cache import SceneCache
 from mmdefect.captures import Capture
-from mmdefect.division import divide
-from mmdefect.metrics import auroc_replicates, difference
+from mmdefect.fusion._errors import only
+from mmdefect.fusion._joint import Said
 from mmdefect.progress import progress_shown, track
 from mmdefect.registry import load
 
 FITTED = ("transformer", "mapping", "concat")
-KINDS = ("bank", "transformer", "both", "mapping", "concat")
 
 
 class Shared:
@@ -58,9 +61,8 @@ def share(fusions: dict[str, Any]) -> None:
             reader.extractors[name].inner = shared
 
 
-def told_of(name: str, fusion: Any, scene: xr.Dataset) -> dict[str, float]:
-    """Score a part by one kind of fusion; the transformer tells three."""
-    said = fusion.predict(scene)
+def told_of(name: str, fusion: Any, said: xr.Dataset) -> dict[str, float]:
+    """Read a part's score by one kind of fusion; the transformer tells three, and each bank's."""
     if name != "transformer":
         return {name: float(said["image_score"])}
     told = {"both": float(said["image_score"])}
@@ -68,72 +70,149 @@ def told_of(name: str, fusion: Any, scene: xr.Dataset) -> dict[str, float]:
         own = said["source_evidence"].sel(source=source, drop=True)
         joined = (fusion.late_ if source == "bank" else fusion).combine(own)
         told[str(source)] = float(joined)
+    banks = said["source_evidence"].sel(source="bank")
+    return told | {f"only {n}": float(banks.sel(sensor=n)) for n in banks["sensor"].values}
+
+
+def told_of_left(fusion: Any, scene: xr.Dataset, said: xr.Dataset) -> dict[str, float]:
+    """Score a part by banks and network with sensors taken away, every two and more that are left.
+
+    As `predict` scores a scene in which the others are blind, with features computed once.
+    """
+    crossing, names = fusion.crossing_, list(fusion.sensors)
+    tokens, surprise = crossing.reader.read(scene), crossing.surprise
+    geometry = surprise.layout.shape(1, 1, 1).geometry
+    apart = np.zeros((len(names), *crossing.reader.grid_), dtype=bool)
+    told = {}
+    for size in range(len(names) - 1, 1, -1):
+        for left in combinations(names, size):
+            there = np.array([name in left for name in names])
+            _, parts = surprise.evidence(only(tokens, torch.from_numpy(there), geometry), apart)
+            both = np.stack([said["source_evidence"].sel(source="bank").values, parts])
+            maps = np.empty((2, len(names), 0, 0), dtype=np.float32)
+            weight = fusion.joint_.weighed(Said(np.where(there, both, np.nan), maps, parts))[0]
+            labelled = xr.DataArray(weight, {"sensor": names}, ("sensor",))
+            told[LEFT + " ".join(left)] = float(fusion.combine(labelled.sel(sensor=list(left))))
     return told
+
+
+class Scores:
+    """What one seed's kinds say of every test capture, kept kind by kind.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the seed.
+    captures : list of Capture
+    pixels, left : bool
+        Whether the transformer's fused maps are kept as well, and its scores without sensors.
+    """
+
+    def __init__(self, folder: Path, captures: list[Capture], pixels: bool, left: bool) -> None:
+        self.path, self.captures, self.left = folder / "kinds.json", captures, left
+        self.told: dict[str, dict[str, float]] = (
+            json.loads(self.path.read_text()) if self.path.exists() else {}
+        )
+        self.maps = folder / f"both{len(captures)}.npy" if pixels else None
+        self.mapped = folder / f"both{len(captures)}.json"
+
+    def take(self, dataset: Dataset, fusions: dict[str, Any]) -> None:
+        """Score what was not scored before."""
+        drawn = set(json.loads(self.mapped.read_text())) if self.mapped.exists() else set()
+        for number, capture in enumerate(track(self.captures, len(self.captures), "scoring")):
+            own = self.told.setdefault(capture.id, {})
+            draws = self.maps is not None and number not in drawn
+            wanted = [name for name in fusions if self._lacks(name, own, draws)]
+            if not wanted:
+                continue
+            scene = dataset.scene(capture)
+            for name in wanted:
+                said = fusions[name].predict(scene)
+                own |= told_of(name, fusions[name], said)
+                if name == "transformer" and self.left:
+                    own |= told_of_left(fusions[name], scene, said)
+                if name == "transformer" and draws:
+                    self._draw(number, said["anomaly_map"].values)
+                    drawn.add(number)
+            _put(self.path, self.told)
+            if self.maps is not None:
+                _put(self.mapped, sorted(drawn))
+
+    def _lacks(self, name: str, own: dict[str, float], draws: bool) -> bool:
+        """Tell whether a kind has something to say of a capture yet."""
+        if name != "transformer":
+            return name not in own
+        return draws or "both" not in own or (self.left and not any(LEFT in key for key in own))
+
+    def _draw(self, number: int, fused: np.ndarray) -> None:
+        """Keep one capture's fused map (y, x)."""
+        assert self.maps is not None
+        size = None if self.maps.exists() else fused.shape
+        Spill(self.maps, len(self.captures), ("both",), size).put(number, fused[None])
+
+    def table(self) -> dict[str, np.ndarray]:
+        """Give every kind's scores (capture,), of the kinds that scored all."""
+        names = list(dict.fromkeys(key for c in self.captures for key in self.told[c.id]))
+        return {
+            name: np.array([self.told[c.id][name] for c in self.captures])
+            for name in names
+            if all(name in self.told[c.id] for c in self.captures)
+        }
+
+
+def _put(path: Path, told: Any) -> None:
+    partial = path.with_suffix(".partial.json")
+    partial.write_text(json.dumps(told))
+    partial.replace(path)
 
 
 def scored(
-    dataset: Dataset, test: list[Capture], fusions: dict[str, Any], path: Path
-) -> dict[str, dict[str, float]]:
-    """Score every test capture, or take what was said of it before, kind by kind."""
-    told: dict[str, dict[str, float]] = json.loads(path.read_text()) if path.exists() else {}
-    for capture in track(test, len(test), "scoring"):
-        own = told.setdefault(capture.id, {})
-        wanted = [name for name in fusions if name not in own]
-        if not wanted:
-            continue
-        scene = dataset.scene(capture)
-        for name in wanted:
-            own |= told_of(name, fusions[name], scene)
-        partial = path.with_suffix(".partial.json")
-        partial.write_text(json.dumps(told))
-        partial.replace(path)
-    return told
-
-
-def show(test: list[Capture], told: dict[str, dict[str, float]], groups: dict[str, str]) -> None:
-    """Print a row a group: AUROC of every kind, and what the transformer adds to the banks."""
-    names = [name for name in KINDS if all(name in told[c.id] for c in test)]
-    table = {name: np.array([told[c.id][name] for c in test]) for name in names}
-    bad = np.array([c.label == "defect" for c in test])
-    group = np.array([groups[c.kind] for c in test])
-    apart = [f"{name} − bank" for name in names if name != "bank"]
-    print("| " + " | ".join(["group", "n", *names, *apart]) + " |")
-    for name in ["", *sorted(set(group[bad].tolist()))]:
-        chosen = bad & ((group == name) | (name == ""))
-        drawn = {k: auroc_replicates(v[~bad], v[chosen]) for k, v in table.items()}
-        apart = [difference(drawn[k] - drawn["bank"]) for k in drawn if k != "bank"]
-        cells = [name or "all", str(int(chosen.sum())), *(f"{v[0]:.3f}" for v in drawn.values())]
-        cells += [f"{one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}]" for one in apart]
-        print("| " + " | ".join(cells) + " |", flush=True)
+    dataset: Dataset, asked: argparse.Namespace, seed: int, test: list[Capture]
+) -> dict[str, np.ndarray]:
+    """Fit every kind on one third of the good parts, and score the test parts."""
+    specs = features(dataset, asked.product, asked.weights)
+    folder = asked.work / asked.product / f"seed{seed}"
+    fit, _ = sides(dataset, asked, seed)
+    fusions = {
+        name: kept_transformer(folder, specs, seed) if name == "transformer"
+        else load("fusion", name)(features=specs, seed=seed)
+        for name in FITTED if name not in asked.without
+    }  # fmt: skip
+    scenes = [dataset.scene(capture) for capture in track(fit, len(fit), "reading")]
+    fusions = {name: made.fit(scenes) for name, made in fusions.items()}
+    del scenes
+    share(fusions)
+    kept = Scores(folder, test, asked.pixels, asked.left)
+    kept.take(dataset, fusions)
+    return kept.table()
 
 
 def main() -> None:
     """Fit, score, print."""
     parser = parser_of(__doc__ or "")
-    parser.add_argument("--seed", type=int, default=0, help="which third")
+    parser.add_argument("--seed", type=int, action="append", help="which third; default: all")
     parser.add_argument("--without", action="append", default=[], choices=FITTED,
                         help="fit none of these; what it said before is shown")  # fmt: skip
     parser.add_argument("--most", type=int, help="only so many of the drawn test parts")
+    parser.add_argument("--pixels", action="store_true", help="AUPRO of the fused maps, too")
+    parser.add_argument("--left", action="store_true", help="scores with sensors taken away, too")
     asked = parser.parse_args()
     cache = SceneCache(asked.work / "scenes", 16 << 30)
     dataset = Dataset(asked.card or asked.folder / "card.toml", asked.folder, cache=cache)
-    specs = features(dataset, asked.product, asked.weights)
-    folder = asked.work / asked.product / f"seed{asked.seed}"
-    train = [c for c in dataset.captures(asked.product) if c.split == "train"]
-    fit, _ = divide(train[asked.seed :: asked.seeds], [], FALSE_ALARM, asked.seed)
-    fusions = {
-        name: kept_transformer(folder, specs, asked.seed) if name == "transformer"
-        else load("fusion", name)(features=specs, seed=asked.seed)
-        for name in FITTED if name not in asked.without
-    }  # fmt: skip
+    test = tested(dataset, asked.product, asked.good, asked.defective)[: asked.most]
+    seeds = asked.seed or list(range(asked.seeds))
     with progress_shown():
-        scenes = [dataset.scene(capture) for capture in track(fit, len(fit), "reading")]
-        fusions = {name: made.fit(scenes) for name, made in fusions.items()}
-        share(fusions)
-        test = tested(dataset, asked.product, asked.good, asked.defective)[: asked.most]
-        told = scored(dataset, test, fusions, folder / "kinds.json")
+        tables = [scored(dataset, asked, seed, test) for seed in seeds]
     truth = json.loads((asked.folder / "truth.json").read_text())["captures"]
-    show(test, told, {c.kind: truth[c.id]["group"] for c in test})
+    told = Told(
+        asked.product, tables, [c.label for c in test], [c.kind for c in test],
+        {c.kind: truth[c.id]["group"] for c in test},
+    )  # fmt: skip
+    show(told)
+    show_kinds(told)
+    show_left(told)
+    if asked.pixels:
+        show_pixels(told, dataset, test, [asked.work / asked.product / f"seed{n}" for n in seeds])
 
 
 if __name__ == "__main__":

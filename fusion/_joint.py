@@ -1,8 +1,19 @@
 """Several sources of one sensor's evidence, joined and brought to the scale once more.
 
-The norm of two evidences is no evidence: on good parts it is larger than either. What good parts
-that no source had seen score jointly says what it is worth. Where only one source has something
-to say, its own evidence stands.
+* **Parts.** Most defects are strange to a sensor's own bank, few only to what the other sensors
+  foretell. So the network's word weighs a tenth: the joint p-value is a weighted Bonferroni floor
+  [1]_, the larger evidence of the bank's and of the network's less ln 10. Where the network is sure
+  it decides; where it only scatters, as the worst of hundreds of cells does, it changes little.
+* **Pixels.** Neither source is the worst of many there, and both are often raised at a defect: the
+  Euclidean norm.
+* Neither of these is evidence: on good parts both are larger. What good parts that no source had
+  seen score jointly says what they are worth.
+* Where only one source has something to say, its own evidence stands.
+
+References
+----------
+.. [1] Genovese, Roeder, Wasserman: False discovery control with p-value weighting, Biometrika 93,
+   2006.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +30,9 @@ from ._held_out import HeldOut, scales_of
 from ._rules import RULES, labelled
 from ._scales import Scale
 from ._weighing import told
+
+DOUBTS = {"bank": 0.0, "transformer": float(np.log(10))}
+"""By how many nats a source's evidence of a part counts less beside another's."""
 
 
 class Said(NamedTuple):
@@ -49,6 +63,8 @@ class Joint:
         Of the joint statistic, by sensor.
     correlation : mapping of str to float64 array (sensor, sensor)
         Of ``parts`` and of ``pixels``.
+    doubts : mapping of str to float
+        By how many nats each source's evidence of a part counted less beside another's.
     """
 
     def __init__(
@@ -58,8 +74,10 @@ class Joint:
         parts: Mapping[str, Scale],
         pixels: Mapping[str, Scale],
         correlation: Mapping[str, NDArray[np.float64]],
+        doubts: Mapping[str, float],
     ) -> None:
         self.sensors, self.sources = list(sensors), list(sources)
+        self.doubts = {name: float(doubts[name]) for name in sources}
         self.parts, self.pixels = dict(parts), dict(pixels)
         self.correlation = dict(correlation)
 
@@ -90,14 +108,30 @@ class Joint:
         -------
         Joint
         """
-        rng = np.random.default_rng(seed)
+        rng, doubts = np.random.default_rng(seed), [DOUBTS[name] for name in sources]
         held = {name: HeldOut(count, rng, seed) for name in sensors}
         for scene, said, fold in scored:
-            (scores, _), (pixels, _) = _norm(said.parts), _norm(said.maps)
+            (scores, _), (pixels, _) = _floor(said.parts, doubts), _norm(said.maps)
             for name, score, own in zip(sensors, scores, pixels, strict=True):
                 held[name].take(own, float(score), apart_of(scene, name), fold)
         scales = scales_of({name: parts.learnt(False) for name, parts in held.items()}, heavy)
-        return cls(sensors, sources, scales.parts, scales.pixels, scales.correlation)
+        return cls(sensors, sources, scales.parts, scales.pixels, scales.correlation, DOUBTS)
+
+    def weighed(self, said: Said) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Bring the sources' joint statistic to evidence.
+
+        Parameters
+        ----------
+        said : Said
+
+        Returns
+        -------
+        float64 array (sensor,)
+            Evidence of the part.
+        float32 array (sensor, y, x)
+            Evidence of pixels.
+        """
+        return self._weighed(*self._joined(said))
 
     def prediction(self, scene: xr.Dataset, said: Said, rule: str) -> xr.Dataset:
         """Make the prediction of what the sources say.
@@ -113,26 +147,35 @@ class Joint:
         -------
         Dataset
         """
-        (scores, both), (pixels, twice) = _norm(said.parts), _norm(said.maps)
-        evidence, maps = scores.copy(), pixels.copy()
-        for index, name in enumerate(self.sensors if len(self.sources) > 1 else ()):
-            if both[index]:
-                evidence[index] = self.parts[name].evidence(evidence[index])
-            np.copyto(maps[index], self.pixels[name].evidence(maps[index]), where=twice[index])
+        parts, pixels = self._joined(said)
         more: dict[str, Any] = {
             "source_evidence": (("source", "sensor"), said.parts),
             "source": (("source",), np.array(self.sources)),
         }
         return told(
-            scene, self.sensors, (scores, pixels), (evidence, maps), said.seconds,
+            scene, self.sensors, (parts[0], pixels[0]), self._weighed(parts, pixels), said.seconds,
             lambda weight: combined(weight, rule, self), more,
         )  # fmt: skip
+
+    def _joined(self, said: Said) -> tuple[Any, Any]:
+        """Join the sources of parts and of pixels."""
+        return _floor(said.parts, list(self.doubts.values())), _norm(said.maps)
+
+    def _weighed(self, parts: Any, pixels: Any) -> tuple[Any, Any]:
+        """Bring what was joined to the scale, where several sources had their say."""
+        evidence, maps = parts[0].copy(), pixels[0].copy()
+        for index, name in enumerate(self.sensors if len(self.sources) > 1 else ()):
+            if parts[1][index]:
+                evidence[index] = self.parts[name].evidence(evidence[index])
+            np.copyto(maps[index], self.pixels[name].evidence(maps[index]), where=pixels[1][index])
+        return evidence, maps
 
     def state(self) -> dict[str, Any]:
         """Give what was learnt, for JSON."""
         return {
             "sensors": self.sensors,
             "sources": self.sources,
+            "doubts": self.doubts,
             "parts": {name: scale.state() for name, scale in self.parts.items()},
             "pixels": {name: scale.state() for name, scale in self.pixels.items()},
             "correlation": {kind: matrix.tolist() for kind, matrix in self.correlation.items()},
@@ -146,7 +189,7 @@ class Joint:
             for kind in ("parts", "pixels")
         )
         together = {kind: np.array(rows) for kind, rows in told["correlation"].items()}
-        return cls(told["sensors"], told["sources"], parts, pixels, together)
+        return cls(told["sensors"], told["sources"], parts, pixels, together, told["doubts"])
 
 
 def combined(evidence: xr.DataArray, rule: str, joint: Joint | None) -> xr.DataArray:
@@ -170,6 +213,17 @@ def combined(evidence: xr.DataArray, rule: str, joint: Joint | None) -> xr.DataA
     names = joint.sensors if joint else evidence["sensor"].values.tolist()
     held = joint.correlation["pixels" if "y" in evidence.dims else "parts"] if joint else None
     return RULES[rule](evidence, labelled(held, names))
+
+
+def _floor(
+    evidence: NDArray[np.float64], doubts: Sequence[float]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Join sources (source, sensor): the largest less its doubt, and where all are there."""
+    there = np.isfinite(evidence)
+    less = np.where(there.sum(0) > 1, np.array(doubts)[:, None], 0.0)
+    joint = np.max(evidence - less, axis=0, initial=-np.inf, where=there)
+    joint[~there.any(0)] = np.nan
+    return joint, np.all(there, axis=0)
 
 
 def _norm(evidence: NDArray[np.floating]) -> tuple[NDArray[Any], NDArray[np.bool_]]:

@@ -2,7 +2,8 @@
 
 * A bank of good patches asks whether a patch occurs on good parts, not whether the whole is the
   right part the right way round. So every sensor's picture is held, coarsely, against those of the
-  parts learnt from: cell by cell, how many spreads is it from their mean?
+  parts learnt from: cell by cell, how many spreads is it from their mean, in one light
+  (`mmdefect.light`)?
 * *Strangeness* is the mean of that over cells, each counted as ten at most, of the strangest
   sensor: a defect is a few cells, a wrong part or a dark camera is most of them.
 * A part is not inspectable when it is stranger than the calibration parts allow at the stated rate
@@ -11,7 +12,7 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -24,6 +25,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from mmdefect.contracts import Fusion
 from mmdefect.errors import SceneError
 from mmdefect.features._contrast import contrast_of, contrasts_kept
+from mmdefect.light import in_its_light
 from mmdefect.referral import Referral
 from mmdefect.scene import present_in, sensors_of
 from mmdefect.usual import Usual
@@ -34,6 +36,7 @@ Cells = NDArray[np.float64]
 REFUSED = 0.01
 """The share of good parts that may be refused as strange."""
 
+_KEPT = ("mean", "spread", "pattern")
 _SIDE = 24
 _MOST_PARTS = 64
 _LEAST_PARTS = 8
@@ -54,6 +57,8 @@ class Familiar:
     mean, spread : dict of str to float array (y, x)
         By sensor, on coarse cells; NaN where too few parts were seen. Without sensors of which
         fewer than eight parts were learnt.
+    pattern : dict of str to float array (y, x)
+        The spread of the same in one light, which strangeness is counted in.
     strangeness : float array (part,)
         Of the calibration parts.
     usual : Usual
@@ -63,6 +68,7 @@ class Familiar:
     frames: dict[str, tuple[str, str]] = field(default_factory=dict)
     mean: dict[str, Cells] = field(default_factory=dict)
     spread: dict[str, Cells] = field(default_factory=dict)
+    pattern: dict[str, Cells] = field(default_factory=dict)
     strangeness: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     usual: Usual = field(default_factory=Usual)
 
@@ -87,16 +93,17 @@ class Familiar:
                 familiar.usual.see(name, scene[name])
         for name, cells in seen.items():
             if len(cells) >= _LEAST_PARTS:
-                familiar.mean[name], familiar.spread[name] = _moments(np.stack(cells))
+                mean, spread = _moments(np.stack(cells))
+                even = [c - in_its_light(c, mean, spread, familiar.frames[name]) for c in cells]
+                familiar.mean[name], familiar.spread[name] = mean, spread
+                familiar.pattern[name] = _moments(np.stack(even))[1]
         return familiar
 
     @property
     def limit(self) -> float:
         """The strangeness above which a part is not inspectable; infinite where none is known."""
         known = self.strangeness[np.isfinite(self.strangeness)]
-        if known.size == 0:
-            return float("inf")
-        threshold = conformal_threshold(known, max(REFUSED, 1 / (known.size + 1)))
+        threshold = conformal_threshold(known, self.refused) if known.size else None
         return max(_STRANGE, float("inf") if threshold is None else threshold)
 
     @property
@@ -157,32 +164,28 @@ class Familiar:
     def joined(self, strangeness: Sequence[float]) -> "Familiar":
         """Give the same with further calibration parts."""
         together = np.concatenate([self.strangeness, np.array(strangeness, dtype=np.float64)])
-        return Familiar(self.frames, self.mean, self.spread, together, self.usual)
+        return replace(self, strangeness=together)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Give what was learnt: arrays, and what JSON can hold."""
         arrays = {"strangeness": self.strangeness, **self.usual.state()}
         for name in self.mean:
-            arrays |= {f"{name}/mean": self.mean[name], f"{name}/spread": self.spread[name]}
+            arrays |= {f"{name}/{kind}": getattr(self, kind)[name] for kind in _KEPT}
         return arrays, {name: list(kind) for name, kind in self.frames.items()}
 
     @classmethod
     def from_state(
         cls, arrays: Mapping[str, np.ndarray], told: Mapping[str, Sequence[str]]
     ) -> "Familiar":
-        """Make what gave this state; a model of old knows no looks and refuses none."""
-        pairs = {
-            kind: {
-                name: np.array(arrays[f"{name}/{kind}"])
-                for name in told
-                if f"{name}/{kind}" in arrays
-            }
-            for kind in ("mean", "spread")
+        """Make what gave this state; a model of old knows no looks, or none in one light."""
+        kept: dict[str, dict[str, Cells]] = {
+            kind: {n: np.array(arrays[f"{n}/{kind}"]) for n in told if f"{n}/{kind}" in arrays}
+            for kind in _KEPT
         }
+        kept["pattern"] = kept["spread"] | kept["pattern"]
         frames = {name: (str(kind[0]), str(kind[1])) for name, kind in told.items()}
         strangeness = np.array(arrays.get("strangeness", np.empty(0)))
-        usual = Usual.from_state(arrays)
-        return cls(frames, pairs["mean"], pairs["spread"], strangeness, usual)
+        return cls(frames, **kept, strangeness=strangeness, usual=Usual.from_state(arrays))
 
     def scored(self, fusion: Fusion, scene: xr.Dataset) -> tuple[xr.Dataset, dict[str, Cells]]:
         """Give a fusion's prediction and the scene's ``cells``; both look at the same contrasts."""
@@ -196,7 +199,7 @@ class Familiar:
     def _strange(self, cells: Mapping[str, Cells], present: Sequence[str]) -> dict[str, float]:
         """Measure how strange the pictures of sensors that are there are."""
         return {
-            name: _strangeness(cells[name], self.mean[name], self.spread[name])
+            name: _strangeness(cells[name], self.mean[name], self.pattern[name], self.frames[name])
             for name in self.mean
             if name in present
         }
@@ -248,11 +251,11 @@ def _moments(cells: Cells) -> tuple[Cells, Cells]:
     return np.where(seen, mean, np.nan), np.where(seen, held, np.nan)
 
 
-def _strangeness(cells: Cells, mean: Cells, spread: Cells) -> float:
+def _strangeness(cells: Cells, mean: Cells, pattern: Cells, frame: tuple[str, str]) -> float:
     """Average how many spreads cells are from the mean, each counted as ten at most."""
     if cells.shape != mean.shape:
         return float("nan")
-    apart = np.abs(cells - mean) / spread
+    apart = np.abs(cells - in_its_light(cells, mean, pattern, frame)) / pattern
     known = apart[np.isfinite(apart)]
     return float(np.minimum(known, _MOST_SPREADS).mean()) if known.size else float("nan")
 

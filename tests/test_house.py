@@ -20,6 +20,7 @@ FLOORS = {
     "familiar": 6,
     "jit": 1,
     "layout": 1,
+    "light": 1,
     "prediction": 1,
     "progress": 1,
     "referral": 0,

@@ -14,7 +14,9 @@ from mmdefect.scene import new_scene
 
 Transformer = load("fusion", "transformer")
 Late = load("fusion", "late")
-reader, training = (import_module(f"mmdefect.fusion._{name}") for name in ("reader", "training"))
+reader, training, joints = (
+    import_module(f"mmdefect.fusion._{name}") for name in ("reader", "training", "joint")
+)
 SENSORS = ("rgb", "points", "infrared")
 
 
@@ -26,6 +28,11 @@ def three(seed: int, **told) -> xr.Dataset:
 def fitted():
     """Three sensors that show one relief, twenty good parts."""
     return Transformer(cells=12, most_steps=100).fit([three(seed) for seed in range(20)])
+
+
+def joined(said: np.ndarray) -> np.ndarray:
+    """Join evidence (source, part) of bank and network."""
+    return joints._floor(said, list(joints.DOUBTS.values()))[0]
 
 
 def told_of(fusion, source: str, parts: list[xr.Dataset]) -> np.ndarray:
@@ -52,10 +59,31 @@ def test_a_prediction_names_its_sources_and_rests_on_both(fitted):
     assert told["source_evidence"].dims == ("source", "sensor")
     assert told["source"].values.tolist() == ["bank", "transformer"]
     both = told["source_evidence"].values
-    np.testing.assert_allclose(told["sensor_score"], np.hypot(*both), rtol=1e-6)
+    joined = np.maximum(both[0], both[1] - np.log(10))
+    np.testing.assert_allclose(told["sensor_score"], joined, rtol=1e-6)
     bank = fitted.late_.predict(three(200))
     np.testing.assert_array_equal(both[0], bank["evidence"])
     assert (told["seconds"] > bank["seconds"] * 0).all()
+
+
+def test_a_network_that_only_scatters_leaves_the_banks_words_as_they_are():
+    """Banks see the defect, the network does not; and the other way round, where it is sure."""
+    rng = np.random.default_rng(0)
+    good, bad = rng.exponential(size=(2, 4000)), rng.exponential(size=(2, 4000))
+    seen = [bad + np.array([[4.0], [0.0]]), bad + np.array([[0.0], [9.0]])]
+    alone = [np.mean(own[k][:, None] > good[k]) for k, own in enumerate(seen)]
+    both = [np.mean(joined(own)[:, None] > joined(good)) for own in seen]
+    assert alone[0] - 0.005 < both[0] < alone[0]
+    assert both[1] > 0.99
+    assert np.mean(np.hypot(*seen[0])[:, None] > np.hypot(*good)) < both[0] - 0.005
+
+
+def test_one_source_alone_is_not_doubted():
+    nan = np.nan
+    said = np.array([[3, nan, 0.5, nan, 1], [1, 4, 6, nan, nan]])
+    joint, whole = joints._floor(said, list(joints.DOUBTS.values()))
+    np.testing.assert_allclose(joint, [3, 4, 6 - np.log(10), nan, 1])
+    assert whole.tolist() == [True, False, True, False, False]
 
 
 def test_evidence_of_good_parts_nobody_had_seen_is_on_one_scale(fitted):
