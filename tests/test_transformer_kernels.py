@@ -3,6 +3,7 @@
 from importlib import import_module
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,12 +21,20 @@ some = st.sampled_from([0.0, 0.3, 0.8, 1.0])
 grids = st.sampled_from(sorted(GRIDS))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def bands(three_threads):
+    """Let threads share even the smallest grid."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attention, "WORTH_A_THREAD", 1)
+        yield
+
+
 def normal(row: np.ndarray) -> np.ndarray:
     exact = torch.from_numpy(np.asarray(row, dtype=np.float64))
     return layer_norm(exact, exact.shape[-1:]).numpy()
 
 
-def scene(seed: int, grid: tuple[int, int], share: float) -> tuple[np.random.Generator, ...]:
+def scene(seed: int, grid: tuple[int, int], share: float):
     """Dice, sensors of which the last may have answers of its own, and where they are."""
     random = np.random.default_rng(seed)
     sets = np.zeros(int(random.integers(2, 5)), dtype=np.int64)
