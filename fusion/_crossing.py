@@ -122,7 +122,8 @@ class Crossing:
         apart = np.stack([_coarse(apart_of(scene, name), grid) for name in names])
         cells, parts = self.surprise.evidence(tokens, apart, without)
         every = sensors_of(scene)
-        valid = scene["valid"].values[[every.index(name) for name in names]] & learn_mask(scene)
+        valid = scene.variables["valid"].values[[every.index(name) for name in names]]
+        valid &= learn_mask(scene)
         maps = pixels_of(cells, valid, _BLUR)
         return {
             name: Told(own, float(part)) for name, own, part in zip(names, maps, parts, strict=True)

@@ -224,7 +224,7 @@ class Reader:
 
     def _seen(self, scene: xr.Dataset) -> dict[str, Any]:
         """Pool a scene's features: by sensor rows and where they are."""
-        valid = dict(zip(sensors_of(scene), scene["valid"].values, strict=True))
+        valid = dict(zip(sensors_of(scene), scene.variables["valid"].values, strict=True))
         there = {name for name in registered_in(scene) if valid[name].any()}
         seen: dict[str, Any] = {}
         for name, eye in self.extractors.items():

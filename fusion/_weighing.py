@@ -76,7 +76,8 @@ def told(
     Dataset
         ``anomaly_map`` of the registered sensors, ``image_score`` of all.
     """
-    on_grid = [name in set(registered_in(scene)) for name in sensors]
+    registered = set(registered_in(scene))
+    on_grid = [name in registered for name in sensors]
     named, pixels = list(sensors), weight[1]
     if not all(on_grid):
         named, pixels = [n for n, on in zip(sensors, on_grid, strict=True) if on], pixels[on_grid]

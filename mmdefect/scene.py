@@ -253,7 +253,7 @@ def _check_measurement(scene: xr.Dataset, name: str, valid: np.ndarray) -> None:
 
 def sensors_of(scene: xr.Dataset) -> list[str]:
     """List the scene's sensors in the rig's order, absent ones included."""
-    return [str(name) for name in scene["sensor"].values]
+    return [str(name) for name in scene.variables["sensor"].values]
 
 
 def present_in(scene: xr.Dataset) -> list[str]:
@@ -264,7 +264,7 @@ def present_in(scene: xr.Dataset) -> list[str]:
 
 def registered_in(scene: xr.Dataset) -> list[str]:
     """List the sensors whose frame lies on the reference's grid."""
-    on_reference = scene["grid"].values == scene.attrs["reference"]
+    on_reference = scene.variables["grid"].values == scene.attrs["reference"]
     return [name for name, same in zip(sensors_of(scene), on_reference, strict=True) if same]
 
 
