@@ -10,9 +10,9 @@ is the right part the right way round is told by the pattern.
   attenuation −ln T it adds the same everywhere.
 * Temperatures are held less their median, heights from the part's own plane: there the common part
   is gone before, and nothing more is forgiven.
-* As much is forgiven as brings the usual picture nearest to the part's: the least sum of distances
-  in spreads, which half of the picture cannot be pulled from by the other. But no more than 5 %:
-  a dark camera is not a good part in bad light.
+* As much is forgiven as brings the usual picture nearest to the part's, by the least sum of
+  distances in spreads: a defect, being less than half of the picture, does not pull it away. But no
+  more than 5 %: a dark camera is not a good part in bad light.
 """
 
 import numpy as np
