@@ -57,7 +57,9 @@ class Foretelling:
                 (bias.contiguous(), told.contiguous())
                 for bias, told in zip(shift.chunk(2, 2), tell.chunk(2, 2), strict=True)
             ]
-            self.mixed = (network.mixed.weight.T, network.mixed.bias)
+            self.mixed, self.shift = network.mixed.weight.T, network.mixed.bias.numpy()
+            self.space = torch.cat([network.space.weight, network.space.bias[:, None]], dim=1).T
+            self.one = torch.ones(len(flat), 1)
             self.asked = network.asked.numpy()
             self.nothing = normalised(network.nothing[None].numpy())[0]
         self.regions = (windows.regions.argmax(0).numpy(), len(windows.regions))
@@ -83,13 +85,13 @@ class Foretelling:
         net, there = self.network, tokens.there.numpy()
         with torch.inference_mode():
             shown = torch.baddbmm(net.kind[:, None], tokens.values, net.read)
-            shown += gelu(shown) @ self.mixed[0]
-            where = self._where(tokens)
+            shown += gelu(shown) @ self.mixed
+            where = self._where(tokens).numpy()
             sets = self.sets.clip(max=len(where) - 1)
-            at = (where + self.mixed[1]).numpy()
-            answers, beside = embedded(shown.numpy(), at, there, self.regions, sets, self.nothing)
+            seen = (there, self.regions, sets, self.nothing)
+            answers, beside = embedded(shown.numpy(), self.shift, where, *seen)
             asked = torch.bmm(from_numpy(beside), net.beside).numpy()
-            normed = opened(asked, where.numpy(), sets, self.asked)
+            normed = opened(asked, where, sets, self.asked)
             keys = Keys(self.windows, there, sets)
             for layer in self.layers:
                 normed = layer(asked, normed, from_numpy(answers), sets, keys)
@@ -101,9 +103,10 @@ class Foretelling:
         """Embed places (set, cell, width): with those in space, and without for their sensor."""
         if not tokens.placed.any():
             return self.flat[None]
-        space = self.network.space(waves(tokens.place)) * tokens.placed[:, None]
-        placed = self.flat + space
-        return torch.stack([placed, self.flat]) if self.sets.any() else placed[None]
+        waved = torch.cat([waves(tokens.place), self.one], dim=1)
+        where = self.flat.expand(2 if self.sets.any() else 1, -1, -1).clone()
+        where[0].addmm_(waved.mul_(tokens.placed[:, None]), self.space)
+        return where
 
 
 class _Ready:

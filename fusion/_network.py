@@ -129,7 +129,7 @@ class Network(nn.Module):
             return []
         count, (blocks, size) = len(keys), windows.cells.shape
         cells = windows.cells.flatten()
-        beside = _beside(targets, keys[:, :, cells], there[:, :, cells])
+        beside = _beside(targets, keys.index_select(2, cells), there[:, :, cells])
         asked = torch.einsum("bspv,svw->bspw", beside, self.beside[targets])
         asked = asked + where[:, None, cells] + self.asked[targets][:, None]
         asked = asked.reshape(count, len(targets), blocks, size, -1).transpose(1, 2)
@@ -137,7 +137,8 @@ class Network(nn.Module):
         summary = _summaries(keys, there, windows)
         nothing = self.nothing.expand(count, 1, -1)
         near, places = windows.answering(self.shape.sensors)
-        answers = torch.cat([keys[:, :, near].flatten(1, 2), summary.flatten(1, 2), nothing], dim=1)
+        close = keys.index_select(2, near).flatten(1, 2)
+        answers = torch.cat([close, summary.flatten(1, 2), nothing], dim=1)
         seen = torch.where(_seen(targets, there, windows), 0.0, -torch.inf)
         for layer in self.layers:
             rows = layer(rows, answers, places, seen)
@@ -164,14 +165,21 @@ class Layer(nn.Module):
         Rows (scene · block, query, width); answers (scene, answer, width), of which each block is
         given those at its places (block, key).
         """
-        told = self.answer(self.keyed(answers)).index_select(1, places.flatten())
-        told = told.reshape(-1, places.shape[1], told.shape[2])
-        key, value = self._heads(told).chunk(2, dim=-1)
+        told = self.answer(self.keyed(answers)).unflatten(-1, (self.heads, 2, -1))
+        key, value = (self._heads(self._given(half, places)) for half in told.unbind(-2))
         asked = self._heads(self.query(self.before(rows)))
         found = scaled_dot_product_attention(asked, key, value, attn_mask=seen.to(asked.dtype))
         rows = rows + self.out(found.transpose(1, 2).flatten(2))
         after: Tensor = rows + self.within(self.between(rows))
         return after
+
+    def _given(self, told: Tensor, places: Tensor) -> Tensor:
+        """Give each block its keys, or its values (scene · block, key, width).
+
+        They are parted before, since their gradients come apart and would be copied together.
+        """
+        rows = told.flatten(-2).index_select(1, places.flatten())
+        return rows.reshape(-1, places.shape[1], rows.shape[2])
 
     def _heads(self, rows: Tensor) -> Tensor:
         """Split (group, row, width) into heads (group, head, row, width of a head)."""
@@ -208,7 +216,7 @@ def _summaries(keys: Tensor, there: Tensor, windows: Windows) -> Tensor:
     """Average a sensor's tokens over each region (scene, sensor, region, width); 0 without any."""
     weight = there.to(keys.dtype)
     count = weight @ windows.regions.T
-    total = torch.einsum("bsnw,rn->bsrw", keys * weight[..., None], windows.regions)
+    total = windows.regions @ (keys * weight[..., None])
     return total / count.clamp_min(1)[..., None]
 
 

@@ -16,6 +16,7 @@ _ZERO, _ONE, _EPSILON = np.float32(0), np.float32(1), np.float32(1e-5)
 
 def embedded(
     rows: Rows,
+    shift: Rows,
     where: Rows,
     there: NDArray[np.bool_],
     regions: tuple[NDArray[np.int64], int],
@@ -28,6 +29,8 @@ def embedded(
     ----------
     rows : float32 array (sensor, cell, width)
         Tokens, without their places.
+    shift : float32 array (width,)
+        Added to every one.
     where : float32 array (set, cell, width)
         The cells' places, as each set of answers knows them.
     there : bool array (sensor, cell)
@@ -49,7 +52,7 @@ def embedded(
     answers = np.empty((len(where), sensors * (cells + count) + 1, width), np.float32)
     answers[:, sensors * cells :] = 0
     beside = np.empty_like(rows)
-    _embed(rows, where, there, own, sets, answers, beside)
+    _embed(rows, shift, where, there, own, sets, answers, beside)
     _average(there, own, count, answers)
     answers[:, -1] = nothing
     return answers, beside
@@ -122,6 +125,7 @@ def _open(rows: Rows, where: Rows, sets: NDArray[np.int64], own: Rows, normed: R
 @compiled
 def _embed(
     rows: Rows,
+    shift: Rows,
     where: Rows,
     there: NDArray[np.bool_],
     own: NDArray[np.int64],
@@ -144,7 +148,7 @@ def _embed(
             for s in range(sensors):
                 row, whole = placed[k, s], rows[s, c]
                 for d in range(width):
-                    row[d] = whole[d] + at[d]
+                    row[d] = whole[d] + at[d] + shift[d]
                 _normalise(row, answers[k, s * cells + c])
                 if there[s, c]:
                     _take(row, total, answers[k, sensors * cells + s * regions + own[c]])

@@ -14,8 +14,10 @@ from torch.nn.functional import interpolate
 
 from mmdefect.detectors._maps import filled
 from mmdefect.features._filters import separable
+from mmdefect.jit import compiled
 
 _REACH = 4.0
+_ZERO, _ONE, _LEAST = np.float32(0), np.float32(1), np.float32(1e-6)
 
 Maps = NDArray[np.float32]
 Masks = NDArray[np.bool_]
@@ -40,45 +42,59 @@ def pixels_of(cells: Maps, valid: Masks, blur: float) -> Maps:
     """
     shape = valid.shape[1:]
     known: Masks = np.isfinite(cells)
-    seen = np.asarray(known.any((1, 2)))
-    told = np.flatnonzero(seen).tolist()
-    inside = valid & seen[:, None, None]
-    scores = np.zeros_like(cells)
-    for index in told:
-        scores[index] = filled(cells[index], known[index])
-    scores = _enlarged(scores, shape)
-    for index in told:
+    told = np.flatnonzero(known.any((1, 2))).tolist()
+    scores = _enlarged(np.stack([filled(cells[n], known[n]) for n in told] or [cells[0]]), shape)
+    inside = [valid[index] for index in told]
+    for place, index in enumerate(told):
         if not known[index].all():
-            inside[index] &= _enlarged(known[index][None].astype(np.float32), shape)[0] > 0
-    planes, weighed_by = _weights(inside, told)
-    planes += [np.where(inside[index], scores[index], np.float32(0)) for index in told]
+            whole = _enlarged(known[index][None].astype(np.float32), shape)[0] > 0
+            inside[place] = inside[place] & whole
+    masks, by = _weights(inside)
+    planes = np.empty((len(masks) + len(told), *shape), dtype=np.float32)
+    for plane, mask in zip(planes, masks, strict=False):
+        plane[:] = mask
+    for plane, own, mask in zip(planes[len(masks) :], scores, inside, strict=False):
+        _cut_out(own, mask, plane)
     bells = [_bell(blur * side / count) for side, count in zip(shape, cells.shape[1:], strict=True)]
-    smooth = separable(np.stack(planes), *bells) if planes else np.empty((0, *shape), np.float32)
+    smooth = separable(planes, *bells) if told else planes
     found = np.full(valid.shape, np.nan, dtype=np.float32)
-    for index, own in zip(told, smooth[len(planes) - len(told) :], strict=True):
-        by = weighed_by[index]
-        if by >= 0:
-            own /= np.maximum(smooth[by], 1e-6)
-        np.copyto(found[index], own, where=inside[index])
+    for place, index in enumerate(told):
+        own, weight = smooth[len(masks) + place], smooth[by[place]]
+        _divide(own, weight, by[place] >= 0, inside[place], found[index])
     return found
 
 
-def _weights(inside: Masks, told: list[int]) -> tuple[list[Maps], dict[int, int]]:
+def _weights(inside: list[Masks]) -> tuple[list[Masks], list[int]]:
     """List the masks that are not whole, and which one weighs each sensor; -1 where none does."""
-    planes: list[Maps] = []
-    firsts: list[int] = []
-    weighed_by = {}
-    for index in told:
-        same = [n for n, one in enumerate(firsts) if np.array_equal(inside[one], inside[index])]
-        if inside[index].all():
-            weighed_by[index] = -1
+    masks: list[Masks] = []
+    weighed_by = []
+    for own in inside:
+        same = [n for n, one in enumerate(masks) if np.array_equal(one, own)]
+        if own.all():
+            weighed_by.append(-1)
         elif same:
-            weighed_by[index] = same[0]
+            weighed_by.append(same[0])
         else:
-            weighed_by[index] = len(planes)
-            firsts.append(index)
-            planes.append(inside[index].astype(np.float32))
-    return planes, weighed_by
+            weighed_by.append(len(masks))
+            masks.append(own)
+    return masks, weighed_by
+
+
+@compiled
+def _cut_out(scores: Maps, inside: Masks, plane: Maps) -> None:
+    """Copy scores (y, x), 0 outside."""
+    for y in range(len(plane)):
+        for x in range(plane.shape[1]):
+            plane[y, x] = scores[y, x] if inside[y, x] else _ZERO
+
+
+@compiled
+def _divide(sums: Maps, weights: Maps, weighs: bool, inside: Masks, found: Maps) -> None:
+    """Turn sums into averages, inside."""
+    for y in range(len(sums)):
+        for x in range(sums.shape[1]):
+            if inside[y, x]:
+                found[y, x] = sums[y, x] / (max(weights[y, x], _LEAST) if weighs else _ONE)
 
 
 def _enlarged(planes: Maps, shape: tuple[int, ...]) -> Maps:

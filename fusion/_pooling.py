@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmdefect.jit import compiled
+from mmdefect.jit import compiled, inlined
 
 _LEAST_SHARE = 0.5
 
@@ -64,23 +64,34 @@ def _average(
 ) -> None:
     """Average the believed patches of every cell that has half of them at least."""
     features, height, width = grid.shape
-    known = np.ones((height, width), np.bool_)
+    known, line = np.ones((height, width), np.bool_), np.empty(width, np.float64)
+    whole = np.empty(len(lefts), np.bool_)
     for f in range(features):
-        for y in range(height):
-            for x in range(width):
-                known[y, x] &= np.isfinite(grid[f, y, x])
+        _know(grid[f], known)
     for i in range(len(tops)):
+        top, bottom = tops[i], bottoms[i]
+        own = rows[i * len(lefts) : (i + 1) * len(lefts)]
         for j in range(len(lefts)):
-            place, count = i * len(lefts) + j, 0
-            for y in range(tops[i], bottoms[i]):
-                for x in range(lefts[j], rights[j]):
+            count, left, right = 0, lefts[j], rights[j]
+            for y in range(top, bottom):
+                for x in range(left, right):
                     count += known[y, x]
-            all_of_it = (bottoms[i] - tops[i]) * (rights[j] - lefts[j])
-            there[place] = count >= _LEAST_SHARE * all_of_it
-            if count == all_of_it:
-                _plain_mean(grid, tops[i], bottoms[i], lefts[j], rights[j], rows[place])
-            elif there[place]:
-                _mean(grid, known, tops[i], bottoms[i], lefts[j], rights[j], rows[place])
+            area = (bottom - top) * (right - left)
+            whole[j] = count == area
+            there[i * len(lefts) + j] = count >= _LEAST_SHARE * area
+            if count < area and there[i * len(lefts) + j]:
+                _mean(grid, known, top, bottom, left, right, own[j])
+        for f in range(features):
+            _add_up(grid, f, top, bottom, line)
+            _tell_whole(line, bottom - top, lefts, rights, whole, own[:, f])
+
+
+@inlined
+def _know(plane: NDArray[np.float32], known: NDArray[np.bool_]) -> None:
+    """Mark the patches that one feature is not known of."""
+    for y in range(len(plane)):
+        for x in range(plane.shape[1]):
+            known[y, x] &= np.isfinite(plane[y, x])
 
 
 @compiled
@@ -104,19 +115,31 @@ def _mean(
         row[f] = total / max(count, 1)
 
 
-@compiled
-def _plain_mean(
-    grid: NDArray[np.float32],
-    top: int,
-    bottom: int,
-    left: int,
-    right: int,
-    row: NDArray[np.float32],
+@inlined
+def _add_up(
+    grid: NDArray[np.float32], feature: int, top: int, bottom: int, line: NDArray[np.float64]
 ) -> None:
-    """Average all of one cell's patches, feature by feature."""
-    for f in range(len(grid)):
-        total = 0.0
-        for y in range(top, bottom):
-            for x in range(left, right):
-                total += grid[f, y, x]
-        row[f] = total / ((bottom - top) * (right - left))
+    """Add up some rows of one feature."""
+    for x in range(len(line)):
+        line[x] = grid[feature, top, x]
+    for y in range(top + 1, bottom):
+        for x in range(len(line)):
+            line[x] += grid[feature, y, x]
+
+
+@inlined
+def _tell_whole(
+    line: NDArray[np.float64],
+    height: int,
+    lefts: NDArray[np.int64],
+    rights: NDArray[np.int64],
+    whole: NDArray[np.bool_],
+    found: NDArray[np.float32],
+) -> None:
+    """Average a line of sums over the cells that are believed wholly."""
+    for j in range(len(found)):
+        if whole[j]:
+            total = 0.0
+            for x in range(lefts[j], rights[j]):
+                total += line[x]
+            found[j] = total / (height * (rights[j] - lefts[j]))

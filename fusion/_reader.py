@@ -253,7 +253,7 @@ class Reader:
     def _tokens(self, seen: dict[str, Any]) -> Tokens:
         """Project what was pooled."""
         count = self.grid_[0] * self.grid_[1]
-        dims = self.kept.shape[1]
+        dims = max(held.basis.shape[1] for held in self.projections_.values())
         values = torch.zeros(len(self.sensors), count, dims)
         there = torch.zeros(len(self.sensors), count, dtype=torch.bool)
         for number, name in enumerate(self.sensors):
@@ -261,13 +261,15 @@ class Reader:
                 projection = self.projections_[name]
                 rows, known = seen[name]
                 if rows.shape[1] == len(projection.center):
-                    shown = torch.where(known[:, None], projection(rows), 0.0)
+                    shown = projection(rows)
                     values[number, :, : shown.shape[1]] = shown
                     there[number] = known
-        place, placed = seen.get("", (torch.zeros(count, 3), torch.zeros(count, dtype=torch.bool)))
-        placed = placed.clone()
-        place = torch.where(placed[:, None], (place - self.center_) / self.reach_, 0.0)
-        return Tokens(values, there, place.clamp(-2, 2), placed)
+        values.masked_fill_(~there[..., None], 0.0)
+        if "" not in seen:
+            return Tokens(values, there, torch.zeros(count, 3), torch.zeros_like(there[0]))
+        place, placed = seen[""]
+        place = ((place - self.center_) / self.reach_).clamp_(-2, 2)
+        return Tokens(values, there, place.masked_fill_(~placed[:, None], 0.0), placed.clone())
 
 
 def eyes_of(specs: Mapping[str, str], scenes: Scenes | None = None) -> dict[str, Once]:

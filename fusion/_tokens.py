@@ -131,8 +131,8 @@ class Projection:
         Tensor (cell, dim), float32
             Within ±8.
         """
-        shown = _compressed((rows - self.center) / self.spread)
-        return torch.addmm(self.offset, shown, self.basis, beta=-1).clamp(-8, 8)
+        shown = _compressed((rows - self.center).div_(self.spread))
+        return torch.addmm(self.offset, shown, self.basis, beta=-1).clamp_(-8, 8)
 
     def state(self) -> dict[str, NDArray[np.float32]]:
         """Give what was learnt, as arrays."""
@@ -146,9 +146,10 @@ class Projection:
 
 def _compressed(rows: Tensor) -> Tensor:
     """Give the inverse hyperbolic sine, by functions that libraries compute side by side."""
-    size = rows.abs().clamp(max=1e18)
+    size = rows.abs().clamp_(max=1e18)
     square = size * size
-    return torch.log1p(size + square / (1 + (1 + square).sqrt())).copysign(rows)
+    below = (square + 1).sqrt_().add_(1)
+    return size.add_(square.div_(below)).log1p_().copysign_(rows)
 
 
 def _covariance(rows: Tensor) -> NDArray[np.float64]:

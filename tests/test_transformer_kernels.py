@@ -82,13 +82,13 @@ def test_what_is_shown_is_placed_and_summed_up(seed, grid, share):
     wide = int(random.integers(6, 20))
     rows = random.standard_normal((*there.shape, wide)).astype(F32)
     where = random.standard_normal((sets.max() + 1, there.shape[1], wide)).astype(F32)
-    nothing = random.standard_normal(wide).astype(F32)
+    nothing, shift = random.standard_normal((2, wide)).astype(F32)
     own = cut.regions.argmax(0).numpy()
     told = (there, (own, len(cut.regions)), sets, nothing)
-    answers, beside = passes.embedded(rows, where, *told)
+    answers, beside = passes.embedded(rows, shift, where, *told)
     weight = there[..., None].astype(float)
     for k, places in enumerate(where):
-        placed = rows.astype(float) + places
+        placed = rows.astype(float) + shift + places
         shown = placed * weight
         total = np.stack([shown[:, own == r].sum(1) for r in range(len(cut.regions))], 1)
         count = np.stack([weight[:, own == r].sum(1) for r in range(len(cut.regions))], 1)
