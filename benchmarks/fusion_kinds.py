@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from fusion_kinds_tables import LEFT, Told, show, show_kinds, show_left, show_pixels
+from fusion_kinds_tables import ALONE, LEFT, Told, show, show_kinds, show_left, show_pixels
 from fusion_scores import Spill, kept_transformer
 
 from fusion import features, parser_of, sides, tested
@@ -71,15 +71,16 @@ def told_of(name: str, fusion: Any, said: xr.Dataset) -> dict[str, float]:
         joined = (fusion.late_ if source == "bank" else fusion).combine(own)
         told[str(source)] = float(joined)
     banks = said["source_evidence"].sel(source="bank")
-    return told | {f"only {n}": float(banks.sel(sensor=n)) for n in banks["sensor"].values}
+    return told | {ALONE + n: float(banks.sel(sensor=n)) for n in banks["sensor"].values}
 
 
-def told_of_left(fusion: Any, scene: xr.Dataset, said: xr.Dataset) -> dict[str, float]:
+def told_of_left(fusion: Any, scene: xr.Dataset, own: dict[str, float]) -> dict[str, float]:
     """Score a part by banks and network with sensors taken away, every two and more that are left.
 
     As `predict` scores a scene in which the others are blind, with features computed once.
     """
     crossing, names = fusion.crossing_, list(fusion.sensors)
+    banks = [own[ALONE + name] for name in names]
     tokens, surprise = crossing.reader.read(scene), crossing.surprise
     geometry = surprise.layout.shape(1, 1, 1).geometry
     apart = np.zeros((len(names), *crossing.reader.grid_), dtype=bool)
@@ -88,7 +89,7 @@ def told_of_left(fusion: Any, scene: xr.Dataset, said: xr.Dataset) -> dict[str, 
         for left in combinations(names, size):
             there = np.array([name in left for name in names])
             _, parts = surprise.evidence(only(tokens, torch.from_numpy(there), geometry), apart)
-            both = np.stack([said["source_evidence"].sel(source="bank").values, parts])
+            both = np.stack([banks, parts])
             maps = np.empty((2, len(names), 0, 0), dtype=np.float32)
             weight = fusion.joint_.weighed(Said(np.where(there, both, np.nan), maps, parts))[0]
             labelled = xr.DataArray(weight, {"sensor": names}, ("sensor",))
@@ -123,26 +124,25 @@ class Scores:
             own = self.told.setdefault(capture.id, {})
             draws = self.maps is not None and number not in drawn
             wanted = [name for name in fusions if self._lacks(name, own, draws)]
-            if not wanted:
+            lacks_left = self.left and "transformer" in fusions and not any(LEFT in k for k in own)
+            if not wanted and not lacks_left:
                 continue
             scene = dataset.scene(capture)
             for name in wanted:
                 said = fusions[name].predict(scene)
                 own |= told_of(name, fusions[name], said)
-                if name == "transformer" and self.left:
-                    own |= told_of_left(fusions[name], scene, said)
                 if name == "transformer" and draws:
                     self._draw(number, said["anomaly_map"].values)
                     drawn.add(number)
+            if lacks_left:
+                own |= told_of_left(fusions["transformer"], scene, own)
             _put(self.path, self.told)
             if self.maps is not None:
                 _put(self.mapped, sorted(drawn))
 
     def _lacks(self, name: str, own: dict[str, float], draws: bool) -> bool:
         """Tell whether a kind has something to say of a capture yet."""
-        if name != "transformer":
-            return name not in own
-        return draws or "both" not in own or (self.left and not any(LEFT in key for key in own))
+        return draws or "both" not in own if name == "transformer" else name not in own
 
     def _draw(self, number: int, fused: np.ndarray) -> None:
         """Keep one capture's fused map (y, x)."""

@@ -72,8 +72,8 @@ def show(told: Told) -> None:
     """Print a row a group: AUROC of every kind, and what it adds to banks and best sensor."""
     bad = np.array(told.labels) == "defect"
     group = np.array([told.groups[kind] for kind in told.kinds])
-    best = ALONE + told.best() if told.sensors else None
-    others = [name for name in told.names if name != "bank"]
+    best = ALONE + told.best() if told.sensors and "both" in told.names else None
+    others = [name for name in told.names if name != "bank" and "bank" in told.names]
     apart = [f"{name} − bank" for name in others] + [f"both − {best}"] * bool(best)
     shown = ([best] if best else []) + told.names
     print(f"\n{len(told.tables)} seeds\n")
@@ -89,7 +89,7 @@ def show(told: Told) -> None:
 
 def show_kinds(told: Told) -> None:
     """Print a row a kind of defect: best sensor, reference, banks, both."""
-    if not told.sensors:
+    if not told.sensors or "both" not in told.names:
         return
     print()
     line(told.product, "group", "kind", "n", "best", "alone", "reference", "bank", "both",
@@ -108,7 +108,7 @@ def show_left(told: Told) -> None:
     bad = np.array(told.labels) == "defect"
     sets = [told.sensors, *(name.removeprefix(LEFT).split() for name in told.tables[0]
             if name.startswith(LEFT) and all(name in table for table in told.tables))]  # fmt: skip
-    if len(sets) == 1:
+    if len(sets) == 1 or "both" not in told.names:
         return
     print()
     line(told.product, "sensors", "best", "bank", "both", "both − best", "both − bank",
