@@ -32,13 +32,19 @@ Join = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 def less(nats: float) -> Join:
     """Take the larger evidence, after the network's lost some nats."""
-    return lambda bank, network: np.maximum(bank, network - nats)
+    return lambda bank, network: np.fmax(bank, np.where(np.isnan(bank), network, network - nats))
+
+
+def norm(bank: np.ndarray, network: np.ndarray) -> np.ndarray:
+    """Take the Euclidean norm; where only one source speaks, what it says."""
+    both = np.hypot(np.nan_to_num(bank), np.nan_to_num(network))
+    return np.where(np.isnan(bank) & np.isnan(network), np.nan, both)
 
 
 WAYS: dict[str, Join] = {
     "bank": lambda bank, network: bank,
     "network": lambda bank, network: network,
-    "norm": np.hypot,
+    "norm": norm,
     "larger": less(0.0),
     **{f"larger, less {nats:g}": less(nats) for nats in (0.5, 1.0, 1.5, 2.0)},
     "larger, less ln 10": less(float(np.log(10))),

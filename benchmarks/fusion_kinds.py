@@ -9,27 +9,39 @@ of a capture are computed once for all kinds. Numbers are means over the seeds, 
 """
 
 import argparse
+import hashlib
 import json
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
-from fusion_kinds_tables import ALONE, LEFT, Told, show, show_kinds, show_left, show_pixels
+from fusion_kinds_tables import (
+    ALONE,
+    LEFT,
+    Told,
+    pixels_measured,
+    show,
+    show_kinds,
+    show_left,
+    show_pixels,
+)
+from fusion_left import evidence_left
 from fusion_scores import Spill, kept_transformer
 
 from fusion import features, parser_of, sides, tested
 from mmdefect import Dataset
 from mmdefect.cache import SceneCache
 from mmdefect.captures import Capture
-from mmdefect.fusion._errors import only
-from mmdefect.fusion._joint import Said
 from mmdefect.progress import progress_shown, track
 from mmdefect.registry import load
 
 FITTED = ("transformer", "mapping", "concat")
+
+
+def kind_of(key: str) -> str:
+    """Name the kind of fusion that a score is of."""
+    return key if key in FITTED and key != "transformer" else "transformer"
 
 
 class Shared:
@@ -75,56 +87,70 @@ def told_of(name: str, fusion: Any, said: xr.Dataset) -> dict[str, float]:
 
 
 def told_of_left(fusion: Any, scene: xr.Dataset, own: dict[str, float]) -> dict[str, float]:
-    """Score a part by banks and network with sensors taken away, every two and more that are left.
-
-    As `predict` scores a scene in which the others are blind, with features computed once.
-    """
-    crossing, names = fusion.crossing_, list(fusion.sensors)
-    banks = [own[ALONE + name] for name in names]
-    tokens, surprise = crossing.reader.read(scene), crossing.surprise
-    geometry = surprise.layout.shape(1, 1, 1).geometry
-    apart = np.zeros((len(names), *crossing.reader.grid_), dtype=bool)
+    """Score a part by banks and network, for every two and more sensors that are left."""
+    names = list(fusion.sensors)
     told = {}
-    for size in range(len(names) - 1, 1, -1):
-        for left in combinations(names, size):
-            there = np.array([name in left for name in names])
-            _, parts = surprise.evidence(only(tokens, torch.from_numpy(there), geometry), apart)
-            both = np.stack([banks, parts])
-            maps = np.empty((2, len(names), 0, 0), dtype=np.float32)
-            weight = fusion.joint_.weighed(Said(np.where(there, both, np.nan), maps, parts))[0]
-            labelled = xr.DataArray(weight, {"sensor": names}, ("sensor",))
-            told[LEFT + " ".join(left)] = float(fusion.combine(labelled.sel(sensor=list(left))))
+    for left, weight in evidence_left(fusion, scene, [own[ALONE + name] for name in names]):
+        labelled = xr.DataArray(weight, {"sensor": names}, ("sensor",)).sel(sensor=list(left))
+        told[LEFT + " ".join(left)] = float(fusion.combine(labelled))
     return told
 
 
 class Scores:
     """What one seed's kinds say of every test capture, kept kind by kind.
 
+    What a kind said before is taken only where it was fitted to the same state.
+
     Parameters
     ----------
     folder : Path
         Of the seed.
     captures : list of Capture
+    fusions : dict of str to Fusion
+        Fitted, by kind.
     pixels, left : bool
         Whether the transformer's fused maps are kept as well, and its scores without sensors.
     """
 
-    def __init__(self, folder: Path, captures: list[Capture], pixels: bool, left: bool) -> None:
-        self.path, self.captures, self.left = folder / "kinds.json", captures, left
-        self.told: dict[str, dict[str, float]] = (
-            json.loads(self.path.read_text()) if self.path.exists() else {}
-        )
+    def __init__(
+        self,
+        folder: Path,
+        captures: list[Capture],
+        fusions: dict[str, Any],
+        pixels: bool,
+        left: bool,
+    ) -> None:
+        self.path, self.captures, self.fusions = folder / "kinds.json", captures, fusions
+        crossed = fusions.get("transformer")
+        self.left = left and crossed is not None and len(crossed.sensors) > 2
+        held = json.loads(self.path.read_text()) if self.path.exists() else {}
+        self.told: dict[str, dict[str, float]] = held.get("told", {})
+        self.states: dict[str, str] = held.get("states", {})
         self.maps = folder / f"both{len(captures)}.npy" if pixels else None
         self.mapped = folder / f"both{len(captures)}.json"
+        for name, fusion in fusions.items():
+            state = hashlib.sha256(json.dumps(fusion.state()[1], sort_keys=True).encode())
+            if self.states.get(name) != state.hexdigest():
+                self._forget(name)
+                self.states[name] = state.hexdigest()
 
-    def take(self, dataset: Dataset, fusions: dict[str, Any]) -> None:
+    def _forget(self, name: str) -> None:
+        """Drop what a kind said in another state."""
+        if name == "transformer":
+            self.mapped.unlink(missing_ok=True)
+        for own in self.told.values():
+            for key in [key for key in own if kind_of(key) == name]:
+                del own[key]
+
+    def take(self, dataset: Dataset) -> None:
         """Score what was not scored before."""
+        fusions = self.fusions
         drawn = set(json.loads(self.mapped.read_text())) if self.mapped.exists() else set()
         for number, capture in enumerate(track(self.captures, len(self.captures), "scoring")):
             own = self.told.setdefault(capture.id, {})
             draws = self.maps is not None and number not in drawn
             wanted = [name for name in fusions if self._lacks(name, own, draws)]
-            lacks_left = self.left and "transformer" in fusions and not any(LEFT in k for k in own)
+            lacks_left = self.left and not any(key.startswith(LEFT) for key in own)
             if not wanted and not lacks_left:
                 continue
             scene = dataset.scene(capture)
@@ -136,7 +162,7 @@ class Scores:
                     drawn.add(number)
             if lacks_left:
                 own |= told_of_left(fusions["transformer"], scene, own)
-            _put(self.path, self.told)
+            _put(self.path, {"states": self.states, "told": self.told})
             if self.maps is not None:
                 _put(self.mapped, sorted(drawn))
 
@@ -182,8 +208,8 @@ def scored(
     fusions = {name: made.fit(scenes) for name, made in fusions.items()}
     del scenes
     share(fusions)
-    kept = Scores(folder, test, asked.pixels, asked.left)
-    kept.take(dataset, fusions)
+    kept = Scores(folder, test, fusions, asked.pixels, asked.left)
+    kept.take(dataset)
     return kept.table()
 
 
@@ -201,6 +227,8 @@ def main() -> None:
     dataset = Dataset(asked.card or asked.folder / "card.toml", asked.folder, cache=cache)
     test = tested(dataset, asked.product, asked.good, asked.defective)[: asked.most]
     seeds = asked.seed or list(range(asked.seeds))
+    if asked.pixels and not pixels_measured(asked.work / asked.product):
+        parser.error("the banks' maps are not there: run fusion.py without --only-parts before")
     with progress_shown():
         tables = [scored(dataset, asked, seed, test) for seed in seeds]
     truth = json.loads((asked.folder / "truth.json").read_text())["captures"]

@@ -138,6 +138,12 @@ def referred(told: Told, sensors: Sequence[str]) -> list[tuple[str, str, np.ndar
     return [(kind, best, reference[kind]) for kind, best in seen_by.items()]
 
 
+def pixels_measured(folder: Path) -> bool:
+    """Tell whether `fusion.py` kept the banks' maps and measured them."""
+    path = folder / "tables.json"
+    return path.exists() and all(limit in json.loads(path.read_text())[0] for limit in LIMITS)
+
+
 def show_pixels(
     told: Told, dataset: Dataset, test: Sequence[Capture], folders: Sequence[Path]
 ) -> None:

@@ -31,6 +31,8 @@ from ._rules import RULES, labelled
 from ._scales import Scale
 from ._weighing import told
 
+Weighed = tuple[NDArray[np.float64], NDArray[np.float32]]
+
 DOUBTS = {"bank": 0.0, "transformer": float(np.log(10))}
 """By how many nats a source's evidence of a part counts less beside another's."""
 
@@ -117,8 +119,8 @@ class Joint:
         scales = scales_of({name: parts.learnt(False) for name, parts in held.items()}, heavy)
         return cls(sensors, sources, scales.parts, scales.pixels, scales.correlation, DOUBTS)
 
-    def weighed(self, said: Said) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Bring the sources' joint statistic to evidence.
+    def weighed(self, said: Said) -> tuple[Weighed, Weighed]:
+        """Join the sources, and bring what they say jointly to the scale.
 
         Parameters
         ----------
@@ -126,12 +128,19 @@ class Joint:
 
         Returns
         -------
-        float64 array (sensor,)
-            Evidence of the part.
-        float32 array (sensor, y, x)
-            Evidence of pixels.
+        own : (float64 array (sensor,), float32 array (sensor, y, x))
+            The joint statistic of the part and of pixels.
+        weight : (float64 array (sensor,), float32 array (sensor, y, x))
+            Its evidence. Where only one source had its say, that source's own.
         """
-        return self._weighed(*self._joined(said))
+        scores, several = _floor(said.parts, list(self.doubts.values()))
+        pixels, twice = _norm(said.maps)
+        evidence, maps = scores.copy(), pixels.copy()
+        for index, name in enumerate(self.sensors if len(self.sources) > 1 else ()):
+            if several[index]:
+                evidence[index] = self.parts[name].evidence(evidence[index])
+            np.copyto(maps[index], self.pixels[name].evidence(maps[index]), where=twice[index])
+        return (scores, pixels), (evidence, maps)
 
     def prediction(self, scene: xr.Dataset, said: Said, rule: str) -> xr.Dataset:
         """Make the prediction of what the sources say.
@@ -147,28 +156,15 @@ class Joint:
         -------
         Dataset
         """
-        parts, pixels = self._joined(said)
+        own, weight = self.weighed(said)
         more: dict[str, Any] = {
             "source_evidence": (("source", "sensor"), said.parts),
             "source": (("source",), np.array(self.sources)),
         }
         return told(
-            scene, self.sensors, (parts[0], pixels[0]), self._weighed(parts, pixels), said.seconds,
-            lambda weight: combined(weight, rule, self), more,
+            scene, self.sensors, own, weight, said.seconds,
+            lambda evidence: combined(evidence, rule, self), more,
         )  # fmt: skip
-
-    def _joined(self, said: Said) -> tuple[Any, Any]:
-        """Join the sources of parts and of pixels."""
-        return _floor(said.parts, list(self.doubts.values())), _norm(said.maps)
-
-    def _weighed(self, parts: Any, pixels: Any) -> tuple[Any, Any]:
-        """Bring what was joined to the scale, where several sources had their say."""
-        evidence, maps = parts[0].copy(), pixels[0].copy()
-        for index, name in enumerate(self.sensors if len(self.sources) > 1 else ()):
-            if parts[1][index]:
-                evidence[index] = self.parts[name].evidence(evidence[index])
-            np.copyto(maps[index], self.pixels[name].evidence(maps[index]), where=pixels[1][index])
-        return evidence, maps
 
     def state(self) -> dict[str, Any]:
         """Give what was learnt, for JSON."""
@@ -230,12 +226,12 @@ def _norm(evidence: NDArray[np.floating]) -> tuple[NDArray[Any], NDArray[np.bool
     """Join sources (source, …): the Euclidean norm of those that are there, and where all are."""
     flat = np.ascontiguousarray(evidence).reshape(len(evidence), -1)
     joint, whole = np.empty(flat.shape[1], flat.dtype), np.empty(flat.shape[1], np.bool_)
-    _joined(flat, joint, whole)
+    _norms(flat, joint, whole)
     return joint.reshape(evidence.shape[1:]), whole.reshape(evidence.shape[1:])
 
 
 @compiled
-def _joined(
+def _norms(
     evidence: NDArray[np.floating], joint: NDArray[np.floating], whole: NDArray[np.bool_]
 ) -> None:
     """Join sources (source, place); NaN where none is there."""

@@ -6,7 +6,7 @@
 * A sensor's evidence has two sources then: its memory bank, and how badly it was foretold. Both
   are brought to one scale on held-out good parts and joined, and the joint statistic is brought to
   the scale once more. The network's word on a part weighs a tenth, so that a network that tells
-  nothing takes nothing away. All else is late fusion.
+  nothing takes little away. All else is late fusion.
 * It works with whatever sensors are there: a missing one is hidden from the others' predictions
   as sensors were in training. Without the network's evidence a sensor keeps its bank's.
 * Sensors on a grid of their own share no cell with the others. They have a bank only.

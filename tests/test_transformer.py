@@ -1,7 +1,9 @@
 """The cross-modal fusion: what it finds that no sensor sees alone, and what it says without it."""
 
+import sys
 from importlib import import_module
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,10 @@ from crossed import PLANTED, frame, relief, scene
 from mmdefect import load
 from mmdefect.errors import MmdefectError, SceneError, UnknownNameError
 from mmdefect.scene import new_scene
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
+from fusion_left import evidence_left
 
 Transformer = load("fusion", "transformer")
 Late = load("fusion", "late")
@@ -84,6 +90,28 @@ def test_one_source_alone_is_not_doubted():
     joint, whole = joints._floor(said, list(joints.DOUBTS.values()))
     np.testing.assert_allclose(joint, [3, 4, 6 - np.log(10), nan, 1])
     assert whole.tolist() == [True, False, True, False, False]
+
+
+def test_what_a_source_was_doubted_by_stays_with_a_model(fitted, monkeypatch):
+    tensors, told = fitted.state()
+    monkeypatch.setattr(joints, "DOUBTS", {"bank": 0.0, "transformer": 0.5})
+    again = Transformer.from_state(tensors, told)
+    xr.testing.assert_equal(
+        again.predict(three(7))["evidence"], fitted.predict(three(7))["evidence"]
+    )
+    old = dict(
+        told["learnt"], joint={k: v for k, v in told["learnt"]["joint"].items() if k != "doubts"}
+    )
+    with pytest.raises(KeyError, match="doubts"):  # told as a model of another version
+        Transformer.from_state(tensors, dict(told, learnt=old))
+
+
+def test_benchmarks_take_sensors_away_as_blind_ones_are(fitted):
+    banks = fitted.predict(three(8))["source_evidence"].sel(source="bank").values
+    for left, weight in evidence_left(fitted, three(8), banks):
+        absent = tuple(name for name in SENSORS if name not in left)
+        blind = fitted.predict(three(8, absent=absent))["evidence"]
+        np.testing.assert_allclose(weight, blind, rtol=1e-6)
 
 
 def test_evidence_of_good_parts_nobody_had_seen_is_on_one_scale(fitted):
