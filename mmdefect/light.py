@@ -11,9 +11,9 @@ is the right part the right way round is told by the pattern.
 * Temperatures are held less their median, heights from the part's own plane: there the common part
   is gone before, and nothing more is forgiven.
 * As much is forgiven as brings the usual picture nearest to the part's, by the least sum of
-  distances in spreads. A cell's weight is what light changes in it, in spreads, and what holds less
-  than half of all weight does not pull. A bright part whose look is steady may hold more on few
-  cells: it moves the usual picture of all others, who are moved by few of their own spreads.
+  distances in spreads. A cell's weight is how many spreads light moves it, and what holds less than
+  half of all weight does not pull. A bright part whose look is steady may hold more on few cells:
+  it moves the others as well, but in sum by fewer spreads than it is brought nearer itself.
 * No more than 5 % is forgiven: a dark camera is not a good part in bad light.
 """
 
