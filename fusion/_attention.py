@@ -187,7 +187,7 @@ def _attend(
             for head in range(heads):
                 _ask(asked, targets, cells[b], head, rows)
                 np.dot(near[head, :count], rows, shares)
-                _raise(flat)
+                _exponentiate(flat)
                 _hide(shares, gaps[b], targets)
                 np.dot(ones[:count], shares, totals)
                 _start_anew(shares, gaps[b], targets, near[head], rows, totals)
@@ -238,8 +238,8 @@ def _tell(
 
 
 @compiled
-def _raise(logits: Rows) -> None:
-    """Raise 2 to each of them."""
+def _exponentiate(logits: Rows) -> None:
+    """Turn logits into powers of two, in place."""
     for place in range(len(logits)):
         logits[place] = power(logits[place])
 

@@ -8,15 +8,15 @@ from torch import Tensor
 
 from mmdefect.jit import reordered
 
-from ._powers import power
+from ._powers import LOG2E, power
 from ._tokens import Tokens
 
 Maps = NDArray[np.float32]
 
 _WORST_SHARE = 0.005
 _ALL_SUBSETS = 4
-_LEAST_WEIGHT, _MOST_ERROR, _LOG2E, _ZERO, _ONE = (
-    np.float32(number) for number in (0.1, 100, 1 / np.log(2), 0, 1)
+_LEAST_WEIGHT, _MOST_ERROR, _TIMES, _ZERO, _ONE = (
+    np.float32(number) for number in (0.1, 100, LOG2E, 0, 1)
 )
 
 
@@ -61,7 +61,7 @@ def _stand_out(
             expected, spread, own = mean[c], log_variance[c], shown[c]
             total, square = _ZERO, _ZERO
             for d in range(len(counts)):
-                variance = power(spread[d] * _LOG2E)
+                variance = power(spread[d] * _TIMES)
                 away = own[d] - expected[d]
                 weight = (max(_ONE - variance, _ZERO) + _LEAST_WEIGHT) * counts[d]
                 total += weight * (min(away * away / variance, _MOST_ERROR) - _ONE)

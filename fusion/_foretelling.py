@@ -19,15 +19,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, from_numpy, nn
-from torch.nn.functional import gelu, linear
+from torch.nn.functional import gelu, layer_norm, linear
 
 from ._attention import Keys, attended
 from ._network import SPREADS, Layer, Network, waves
-from ._passes import Rows, added, embedded, normalised, opened
+from ._passes import Rows, added, embedded, opened
+from ._powers import LOG2E
 from ._tokens import Tokens
 from ._windows import Windows
-
-_LOG2E = 1.4426950408889634
 
 
 class Foretelling:
@@ -49,7 +48,7 @@ class Foretelling:
         with torch.inference_mode():
             self.flat: Tensor = network.flat(waves(flat))
             self.layers = [
-                _Ready(layer, _LOG2E * wide**-0.5) for layer in cast(list[Layer], network.layers)
+                _Ready(layer, LOG2E * wide**-0.5) for layer in cast(list[Layer], network.layers)
             ]
             tell = network.last.weight[:, None] * network.tell
             shift = (network.last.bias @ network.tell)[:, None]
@@ -61,7 +60,7 @@ class Foretelling:
             self.space = torch.cat([network.space.weight, network.space.bias[:, None]], dim=1).T
             self.one = torch.ones(len(flat), 1)
             self.asked = network.asked.numpy()
-            self.nothing = normalised(network.nothing[None].numpy())[0]
+            self.nothing = layer_norm(network.nothing, (width,)).numpy()
         self.regions = (windows.regions.argmax(0).numpy(), len(windows.regions))
         self.sets = np.zeros(network.shape.sensors, dtype=np.int64)
         if own >= 0:
@@ -118,10 +117,10 @@ class _Ready:
         self.query = (query * scale, shift * scale)
         self.told, valued = _keys_first(layer)
         self.out = layer.out.weight.T
-        self.found = (layer.out.bias + layer.out.weight @ valued).numpy()
+        self.out_shift = (layer.out.bias + layer.out.weight @ valued).numpy()
         wider, back = (cast(nn.Linear, layer.within[k]) for k in (0, 2))
         self.wider = _folded(layer.between, wider)
-        self.back, self.after = back.weight.T, back.bias.numpy()
+        self.back, self.back_shift = back.weight.T, back.bias.numpy()
 
     def __call__(
         self, rows: Rows, normed: Rows, answers: Tensor, sets: NDArray[np.int64], keys: Keys
@@ -133,9 +132,9 @@ class _Ready:
         asked = linear(from_numpy(normed), *self.query)
         told = answers @ self.told
         found = from_numpy(attended(asked.numpy(), told.numpy(), self.heads, sets, keys))
-        normed = added(rows, (found @ self.out).numpy(), self.found)
+        normed = added(rows, (found @ self.out).numpy(), self.out_shift)
         wide = gelu(linear(from_numpy(normed), *self.wider))
-        return added(rows, (wide @ self.back).numpy(), self.after)
+        return added(rows, (wide @ self.back).numpy(), self.back_shift)
 
 
 def _folded(normed: nn.LayerNorm, after: nn.Linear) -> tuple[Tensor, Tensor]:

@@ -59,25 +59,22 @@ def embedded(
 
 
 def opened(rows: Rows, where: Rows, sets: NDArray[np.int64], own: Rows) -> Rows:
-    """Add places (set, cell, width) and sensors' own (sensor, width) to rows; normalise them."""
+    """Add places (set, cell, width) and sensors' own (sensor, width) to rows (sensor, cell, width).
+
+    In place; gives the sum normalised.
+    """
     normed = np.empty_like(rows)
     _open(rows, where, sets, own, normed)
     return normed
 
 
 def added(rows: Rows, more: Rows, shift: Rows) -> Rows:
-    """Add as many rows and a shift (width,) to rows (…, width), in place; normalise the sum."""
-    normed = np.empty_like(rows)
-    width = rows.shape[-1]
-    _add(rows.reshape(-1, width), more.reshape(-1, width), shift, normed.reshape(-1, width))
-    return normed
+    """Add as many rows and a shift (width,) to rows (sensor, cell, width).
 
-
-def normalised(rows: Rows) -> Rows:
-    """Bring rows (row, width) to mean 0 and variance 1."""
+    In place; gives the sum normalised.
+    """
     normed = np.empty_like(rows)
-    for place in range(len(rows)):
-        _normalise_one(rows[place], normed[place])
+    _add(rows, more, shift, normed)
     return normed
 
 
@@ -96,19 +93,14 @@ def _normalise(row: Rows, normed: Rows) -> None:
 
 
 @compiled
-def _normalise_one(row: Rows, normed: Rows) -> None:
-    """Normalise one row."""
-    _normalise(row, normed)
-
-
-@compiled
 def _add(rows: Rows, more: Rows, shift: Rows, normed: Rows) -> None:
     """Add, and normalise."""
-    for place in range(len(rows)):
-        row, own = rows[place], more[place]
-        for d in range(len(row)):
-            row[d] += own[d] + shift[d]
-        _normalise(row, normed[place])
+    for s in range(len(rows)):
+        for c in range(rows.shape[1]):
+            row, own = rows[s, c], more[s, c]
+            for d in range(len(row)):
+                row[d] += own[d] + shift[d]
+            _normalise(row, normed[s, c])
 
 
 @compiled

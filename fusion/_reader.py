@@ -169,8 +169,13 @@ class Reader:
     @property
     def kept(self) -> Tensor:
         """Which numbers of every sensor's tokens mean something (sensor, dim), bool."""
-        widths = [self.projections_[name].basis.shape[1] for name in self.sensors]
+        widths = self._widths
         return torch.arange(max(widths))[None] < torch.tensor(widths)[:, None]
+
+    @property
+    def _widths(self) -> list[int]:
+        """How many numbers each sensor's tokens have."""
+        return [self.projections_[name].basis.shape[1] for name in self.sensors]
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
         """Give what was learnt: arrays, and what JSON can hold."""
@@ -253,7 +258,7 @@ class Reader:
     def _tokens(self, seen: dict[str, Any]) -> Tokens:
         """Project what was pooled."""
         count = self.grid_[0] * self.grid_[1]
-        dims = max(held.basis.shape[1] for held in self.projections_.values())
+        dims = max(self._widths)
         values = torch.zeros(len(self.sensors), count, dims)
         there = torch.zeros(len(self.sensors), count, dtype=torch.bool)
         for number, name in enumerate(self.sensors):

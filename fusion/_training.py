@@ -27,11 +27,11 @@ from ._windows import Windows, windows_of
 
 _STOP_PARTS = 64
 _EVERY = 25
-_KEPT_BYTES = (1 << 25) - (1 << 17)
-"""A block so large that the C library, once it was given back, keeps a step's memory for the next.
+_GIVEN_BACK = (1 << 25) - (1 << 17)
+"""Bytes asked for and given back at once, so that a step's memory is kept for the next.
 
-glibc hands freed memory back to the system above a threshold that follows the largest such block,
-32 MiB at most. Asking for it anew page by page took a sixth of every step.
+glibc hands freed memory back to the system above a threshold that follows the largest block which
+was ever given back, 32 MiB at most; to have it again costs a step thousands of new pages.
 """
 
 
@@ -129,7 +129,7 @@ class _Trainer:
         )
         self.course = Course([], [], 0, schedule.batch)
         self.best = _weights(self.network)
-        torch.empty(_KEPT_BYTES, dtype=torch.uint8)  # given back at once, which is what counts
+        torch.empty(_GIVEN_BACK, dtype=torch.uint8)
 
     def run(self) -> tuple[Network, Course]:
         """Train until the end."""

@@ -73,13 +73,35 @@ def test_queries_attend_as_a_softmax_over_what_they_may_see(seed, grid, share, s
             np.testing.assert_allclose(found[t, cells], wanted, atol=slack, rtol=1e-5)
 
 
+@pytest.mark.parametrize("shift", [-400, -130, -100, 0, 100, 130, 400])
+def test_shares_do_not_depend_on_what_is_added_to_all_logits(shift):
+    """Sums that leave a float32 are counted from the highest, without what is hidden."""
+    cut, sets = GRIDS[8, 4], np.array([0, 0])
+    there = np.ones((2, 32), dtype=bool)
+    keys = attention.Keys(cut, there, sets)
+    random = np.random.default_rng(3)
+    count = int(keys.lists.max()) + 1
+    logits, said = random.uniform(-9, 9, count), random.standard_normal((count, 2)).astype(F32)
+    own = int(cut.cells[0, 0])
+    logits[own] = 900  # seen by the other sensor's queries, hidden from its own
+    asked = np.ones((2, 32, 2), dtype=F32)
+    named = np.stack([logits, np.full(count, shift)], axis=1).astype(F32)
+    told = np.concatenate([named, said], axis=1)[None]
+    found = attention.attended(asked, told, 1, sets, keys)[:, own]
+    block, gap = keys.lists[0, 0, : keys.counts[0, 0]], keys.gaps[0, 0]
+    left = np.r_[block[: gap[0]], block[gap[1] : gap[2]], block[gap[3] :]]
+    exact = np.exp2(logits[left].astype(F32).astype(float))
+    np.testing.assert_allclose(found[0], exact @ said[left] / exact.sum(), rtol=2e-4, atol=1e-5)
+    np.testing.assert_allclose(found[1], said[own], rtol=1e-6)
+
+
 def test_powers_of_two_are_those_of_a_float():
     row = np.linspace(-126, 126, 80_001, dtype=F32)
     exact = np.exp2(row.astype(np.float64))
-    attention._raise(row)
+    attention._exponentiate(row)
     assert abs(row / exact - 1).max() < 3e-7
     edges = np.array([-np.inf, -3000, -127, 0, 1, 127], dtype=F32)
-    attention._raise(edges)
+    attention._exponentiate(edges)
     assert edges.tolist() == [0, 0, 0, 1, 2, 2.0**127]
 
 
