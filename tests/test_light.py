@@ -6,15 +6,20 @@ import xarray as xr
 from scipy import ndimage
 
 from mmdefect import light
-from mmdefect.familiar import Familiar
-from mmdefect.light import FORGIVEN, in_its_light
+from mmdefect.familiar import Familiar, coarse
+from mmdefect.light import FORGIVEN, in_its_light, light_of
 from mmdefect.scene import new_scene
 
 SIDE = 48
-RGB, XRAY = ("rgb", "1"), ("xray", "1")
+RGB, RAW, XRAY = ("rgb", "1"), ("xray", "relative"), ("xray", "1")
 RNG = np.random.default_rng(0)
 PART, OTHER = (ndimage.gaussian_filter(RNG.normal(size=(SIDE, SIDE)), 3) for _ in range(2))
 MEAN, SPREAD = 0.3 + PART, np.full((SIDE, SIDE), 0.004)
+
+
+def lit(gain: float, frame: tuple[str, str], usual: np.ndarray = MEAN) -> np.ndarray:
+    """The usual picture in stronger light; of X-rays in unit 1 it shows −ln T."""
+    return -np.log(gain * np.exp(-usual)) if frame == XRAY else gain * usual
 
 
 def scene(seed: int, gain: float = 1.0, part: np.ndarray = PART) -> xr.Dataset:
@@ -47,41 +52,91 @@ def familiar() -> Familiar:
     return familiar_with(np.ones(40))
 
 
-@pytest.mark.parametrize("share", [-0.05, -0.02, 0.0, 0.03])
-def test_the_light_is_found_exactly(share):
-    more = in_its_light((1 + share) * MEAN, MEAN, SPREAD, RGB)
-    np.testing.assert_allclose(more, (1 + share) * MEAN, rtol=1e-12)
-    more = in_its_light(MEAN + share, MEAN, SPREAD, XRAY)
-    np.testing.assert_allclose(more, MEAN + share, rtol=1e-12)
+@pytest.mark.parametrize("share", [-0.05, -0.02, 0.0, 0.03, 0.05])
+@pytest.mark.parametrize("frame", [RGB, RAW, XRAY])
+def test_the_light_is_found_exactly(share, frame):
+    seen = lit(1 + share, frame)
+    assert light_of(seen, MEAN, SPREAD, frame) == pytest.approx(share, abs=1e-12)
+    np.testing.assert_allclose(in_its_light(seen, MEAN, SPREAD, frame), seen, rtol=1e-12)
 
 
-@pytest.mark.parametrize("gain", [0.7, 1.2])
-def test_no_more_is_forgiven_than_stated(gain):
-    found = in_its_light(gain * MEAN, MEAN, SPREAD, RGB)
-    np.testing.assert_allclose(found, MEAN * (1 + np.sign(gain - 1) * FORGIVEN), rtol=1e-12)
+@pytest.mark.parametrize("gain", [0.5, 0.94, 1.06, 1.2])
+@pytest.mark.parametrize("frame", [RGB, RAW, XRAY])
+def test_no_more_is_forgiven_than_stated(gain, frame):
+    assert light_of(lit(gain, frame), MEAN, SPREAD, frame) == pytest.approx(gain - 1)
+    found = in_its_light(lit(gain, frame), MEAN, SPREAD, frame)
+    most = lit(1 + float(np.sign(gain - 1)) * FORGIVEN, frame)
+    np.testing.assert_allclose(found, most, rtol=1e-12)
 
 
-def test_less_than_half_of_a_picture_does_not_pull():
+@pytest.mark.parametrize("gain", [0.95, 1.05])
+def test_a_capture_in_light_at_the_border_has_no_light_left(gain):
+    usual, seen = scene(7)["xray"], scene(7, gain)["xray"]
+    mean, cells = coarse(usual), coarse(seen)
+    found = in_its_light(cells, mean, np.full_like(mean, 0.01), XRAY)
+    np.testing.assert_allclose(found, cells, atol=1e-6)
+
+
+def test_less_than_half_of_the_weight_does_not_pull():
     odd = np.arange(SIDE) < 0.4 * SIDE
     found = in_its_light(np.where(odd, 3 * MEAN, 0.98 * MEAN), MEAN, np.abs(MEAN), RGB)
     np.testing.assert_allclose(found, 0.98 * MEAN, rtol=1e-12)
 
 
+@pytest.mark.parametrize("frame", [RGB, XRAY])
+def test_weight_counts_and_not_area(frame):
+    heavy = np.broadcast_to(np.arange(SIDE) < 0.25 * SIDE, MEAN.shape)
+    mean = np.full_like(MEAN, 0.5)
+    spread = np.where(heavy, 0.001, 0.03)
+    usual, dim = lit(1, frame, mean), lit(0.96, frame, mean)
+    assert (1 / spread)[heavy].sum() > 0.9 * (1 / spread).sum()
+    found = in_its_light(np.where(heavy, dim, usual), mean, spread, frame)
+    np.testing.assert_allclose(found, dim, rtol=1e-12)
+    assert (np.abs(found - usual) / spread)[~heavy].max() < 2
+    found = in_its_light(np.where(heavy, dim, 3 * usual), mean, spread, frame)
+    np.testing.assert_allclose(found, dim, rtol=1e-12)
+
+
+@pytest.mark.parametrize("frame", [RGB, XRAY])
+def test_no_other_light_brings_the_usual_picture_nearer(frame):
+    rng = np.random.default_rng(3)
+    spread = rng.uniform(0.001, 0.05, MEAN.shape)
+    cells = lit(0.98, frame) + 2 * spread * rng.standard_t(2, MEAN.shape)
+    least = (np.abs(cells - in_its_light(cells, MEAN, spread, frame)) / spread).sum()
+    others = [lit(gain, frame) for gain in np.linspace(0.95, 1.05, 41)]
+    assert least <= min((np.abs(cells - other) / spread).sum() for other in others)
+
+
 @pytest.mark.parametrize("frame", [("infrared", "K"), ("points", "mm"), ("depth", "mm")])
 def test_light_has_no_part_in_temperatures_and_heights(frame):
     assert in_its_light(1.02 * MEAN, MEAN, SPREAD, frame) is MEAN
+    assert np.isnan(light_of(1.02 * MEAN, MEAN, SPREAD, frame))
 
 
 @pytest.mark.parametrize(("cells", "mean"), [(np.full_like(MEAN, np.nan), MEAN), (MEAN, 0 * MEAN)])
 def test_what_shows_nothing_has_no_light(cells, mean):
     assert in_its_light(cells, mean, SPREAD, RGB) is mean
+    assert np.isnan(light_of(cells, mean, SPREAD, RGB))
 
 
-@pytest.mark.parametrize("gain", [0.96, 0.97, 1.03, 1.04])
+@pytest.mark.parametrize("gain", [0.95, 0.97, 1.03, 1.05])
 def test_a_part_in_a_little_other_light_is_judged(familiar, gain, monkeypatch):
     assert familiar.why_not(scene(99, gain)) == ""
     monkeypatch.setattr(light, "FORGIVEN", 0.0)
     assert "looks like no part that was learnt" in familiar.why_not(scene(99, gain))
+
+
+@pytest.mark.parametrize(("dimmed", "other"), [("rgb", "xray"), ("xray", "rgb")])
+def test_each_sensor_is_held_in_its_own_light(familiar, dimmed, other):
+    usual = scene(99)
+    part = usual.assign({dimmed: scene(99, 0.96)[dimmed]})
+    assert familiar.why_not(part) == ""
+    assert familiar.of(part) == pytest.approx(familiar.of(usual), rel=0.05)
+    part = usual.assign({dimmed: scene(99, 0.8)[dimmed]})
+    assert familiar.of(part)[other] == familiar.of(usual)[other]
+    told = familiar.why_not(part).partition("learnt: ")[2]
+    assert dimmed in told
+    assert other not in told
 
 
 @pytest.mark.parametrize(
