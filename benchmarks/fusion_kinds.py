@@ -26,7 +26,6 @@ from fusion_kinds_tables import (
     show_left,
     show_pixels,
 )
-from fusion_left import evidence_left
 from fusion_scores import Spill, kept_transformer
 
 from fusion import features, parser_of, sides, tested
@@ -89,10 +88,14 @@ def told_of(name: str, fusion: Any, said: xr.Dataset) -> dict[str, float]:
 def told_of_left(fusion: Any, scene: xr.Dataset, own: dict[str, float]) -> dict[str, float]:
     """Score a part by banks and network, for every two and more sensors that are left."""
     names = list(fusion.sensors)
+    sources = np.full((2, len(names)), np.nan)
+    sources[0] = [own[ALONE + name] for name in names]
+    said = xr.Dataset({"source_evidence": (("source", "sensor"), sources)})
     told = {}
-    for left, weight in evidence_left(fusion, scene, [own[ALONE + name] for name in names]):
-        labelled = xr.DataArray(weight, {"sensor": names}, ("sensor",)).sel(sensor=list(left))
-        told[LEFT + " ".join(left)] = float(fusion.combine(labelled))
+    for left, weight in fusion.evidence_left(scene, said).items():
+        if len(left) > 1:
+            labelled = xr.DataArray(weight, {"sensor": names}, ("sensor",)).sel(sensor=list(left))
+            told[LEFT + " ".join(left)] = float(fusion.combine(labelled))
     return told
 
 

@@ -4,9 +4,10 @@
     OMP_NUM_THREADS=1 python benchmarks/honest_left.py good --work good-transformer
 
 As `honest_p.py` asks it of late fusion: some captures fit, all others are fresh; many times some of
-these calibrate and the rest are judged. Calibration parts had all sensors, as on a line where one
-fails later; a part is judged by those that are left. What a sensor can be foretold to depends on
-which others are there, so this rests on scales that every set of sensors has of its own.
+these calibrate and the rest are judged by every set of sensors. What a sensor can be foretold to
+depends on which others are there, so an inspection asks its calibration parts, which had them all,
+what they would be worth without some. ``--recombined`` takes their evidence with all sensors
+instead, as late fusion may: the control, which shows that the test can fail.
 """
 
 import argparse
@@ -16,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from fusion_left import evidence_left
 from honest_p import LEVEL, RATES, alarms, holm, subsets, too_many
 
 from mmdefect.captures import Capture
@@ -44,11 +44,8 @@ def fitted(dataset: Dataset, fit: Sequence[Capture], path: Path) -> Any:
 
 def evidence_of(fusion: Any, scene: xr.Dataset, sets: Sequence[tuple[str, ...]]) -> np.ndarray:
     """Give evidence (set, sensor) of a part, judged by every set of sensors."""
-    said, names = fusion.predict(scene), list(fusion.sensors)
-    banks = said["source_evidence"].sel(source="bank").values
-    told = {tuple(names): said["evidence"].values, **dict(evidence_left(fusion, scene, banks))}
-    for index, name in enumerate(names):
-        told[(name,)] = np.where(np.arange(len(names)) == index, banks, np.nan)
+    said = fusion.predict(scene)
+    told = {tuple(fusion.sensors): said["evidence"].values, **fusion.evidence_left(scene, said)}
     return np.stack([told[names] for names in sets])
 
 
@@ -67,16 +64,17 @@ def kept(fusion: Any, dataset: Dataset, captures: Sequence[Capture], work: Path)
     return np.concatenate(pieces)
 
 
-def statistics(fusion: Any, evidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def statistics(
+    fusion: Any, evidence: np.ndarray, recombined: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Combine evidence (part, set, sensor) as of calibration parts, and as of judged ones."""
     names = tuple(fusion.sensors)
     sets = subsets(names)
-    whole = Calibration(names, evidence[:, -1], evidence[:, -1], fusion.combine)
-    judged = [
-        Calibration(names, evidence[:, index], evidence[:, index], fusion.combine).fused(chosen)
-        for index, chosen in enumerate(sets)
-    ]
-    return np.stack([whole.fused(chosen) for chosen in sets], 1), np.stack(judged, 1)
+    left = {chosen: evidence[:, index] for index, chosen in enumerate(sets)}
+    whole = evidence[:, -1]
+    parts = Calibration(names, whole, whole, fusion.combine, left=left)
+    judged = np.stack([parts.fused(chosen, chosen) for chosen in sets], 1)
+    return np.stack([parts.fused(chosen) for chosen in sets], 1) if recombined else judged, judged
 
 
 def main() -> None:
@@ -87,6 +85,7 @@ def main() -> None:
     parser.add_argument("--fit", type=int, default=40)
     parser.add_argument("--calibrate", type=int, default=59)
     parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--recombined", action="store_true", help="the control")
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
     dataset = Dataset(asked.folder / "card.toml", asked.folder)
@@ -94,7 +93,7 @@ def main() -> None:
     with progress_shown():
         fusion = fitted(dataset, captures[: asked.fit], asked.work / "model")
         evidence = kept(fusion, dataset, captures[asked.fit :], asked.work)
-    whole, judged = statistics(fusion, evidence)
+    whole, judged = statistics(fusion, evidence, asked.recombined)
     parts, rest, rng = asked.calibrate, len(judged) - asked.calibrate, np.random.default_rng(0)
     orders = [rng.permutation(len(judged)) for _ in range(asked.draws)]
     found = np.array([alarms(whole[o[:parts]], judged[o[parts:]]) for o in orders])

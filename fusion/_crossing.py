@@ -20,6 +20,7 @@ from mmdefect.keyed import below, under
 from mmdefect.learnable import learn_mask
 from mmdefect.scene import apart_of, sensors_of
 
+from ._errors import only, subsets_of
 from ._lessons import Schedule
 from ._pixels import pixels_of
 from ._reader import Once, Reader
@@ -117,9 +118,8 @@ class Crossing:
         -------
         dict of str to Told
         """
-        tokens = self.reader.read(scene)
-        names, grid = self.reader.sensors, self.reader.grid_
-        apart = np.stack([_coarse(apart_of(scene, name), grid) for name in names])
+        tokens, names = self.reader.read(scene), self.reader.sensors
+        apart = self._apart(scene)
         cells, parts = self.surprise.evidence(tokens, apart, without)
         every = sensors_of(scene)
         valid = scene.variables["valid"].values[[every.index(name) for name in names]]
@@ -128,6 +128,31 @@ class Crossing:
         return {
             name: Told(own, float(part)) for name, own, part in zip(names, maps, parts, strict=True)
         }
+
+    def parts_left(self, scene: xr.Dataset) -> dict[tuple[str, ...], NDArray[np.float64]]:
+        """Give every sensor's evidence of the part if only some of the sensors were there.
+
+        Parameters
+        ----------
+        scene : Dataset
+
+        Returns
+        -------
+        dict of tuple of str to float64 array (sensor,)
+            By the sensors that are there, of the sets that have scales of their own.
+        """
+        tokens, names = self.reader.read(scene), self.reader.sensors
+        geometry, apart = self.surprise.layout.shape(1, 1, 1).geometry, self._apart(scene)
+        told = {}
+        for left in subsets_of(tuple(names)):
+            shown = from_numpy(np.array([name in left for name in names]))
+            _, told[left] = self.surprise.evidence(only(tokens, shown, geometry), apart)
+        return told
+
+    def _apart(self, scene: xr.Dataset) -> NDArray[np.bool_]:
+        """Tell which cells (sensor, row, column) do not count in a part's evidence."""
+        grid = self.reader.grid_
+        return np.stack([_coarse(apart_of(scene, name), grid) for name in self.reader.sensors])
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
         """Give what was learnt: arrays, and what JSON can hold."""

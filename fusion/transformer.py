@@ -30,6 +30,7 @@ from mmdefect.progress import say, track
 from . import _together
 from ._crossing import Crossing
 from ._joint import Joint, Said, combined
+from ._left import left
 from ._lessons import Schedule
 from ._reader import Once, chosen, eyes_of
 from ._rules import RULES
@@ -190,6 +191,29 @@ class Transformer:
             When the scene has not the sensors that were learnt.
         """
         return self._known(scene).prediction(scene, self._said(scene, without), self.rule)
+
+    def evidence_left(
+        self, scene: xr.Dataset, prediction: xr.Dataset
+    ) -> dict[tuple[str, ...], np.ndarray]:
+        """Give evidence as `predict` would if only some of the scene's sensors were there.
+
+        Parameters
+        ----------
+        scene : Dataset
+        prediction : Dataset
+            What ``predict`` said of it.
+
+        Returns
+        -------
+        dict of tuple of str to float64 array (sensor,)
+            By the sensors that are there: every set of up to four sensors, of more those that
+            lack one; NaN for the others. Empty without a network.
+        """
+        if self.crossing_ is None:
+            return {}
+        crossed = self.crossing_.parts_left(scene)
+        said = prediction["source_evidence"].values
+        return left(self._known(scene), self.crossing_.reader.sensors, crossed, said)
 
     def combine(self, evidence: xr.DataArray) -> xr.DataArray:
         """Combine evidence over sensors.

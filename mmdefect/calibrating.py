@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from mmdefect.contracts import Fusion, Scenes
+from mmdefect.contracts import Conditional, Fusion, Scenes
 from mmdefect.familiar import Familiar
 from mmdefect.peaks import Peaks
 from mmdefect.progress import track
@@ -40,7 +40,7 @@ def calibrated(
     Familiar
         Both with these parts.
     """
-    evidence, scores, levels, pixels, strange, signs = [], [], [], [], [], []
+    evidence, scores, levels, pixels, strange, signs, left = [], [], [], [], [], [], []
     for scene in track(scenes, len(scenes), "calibrating on good parts"):
         prediction, cells = familiar.scored(fusion, scene)
         evidence.append(prediction["evidence"].values)
@@ -48,9 +48,12 @@ def calibrated(
         pixels.append(usual_pixel(prediction))
         signs.append(signs_of(scene, familiar, calibration.sensors, cells))
         strange.append(max(familiar.of(scene, cells).values(), default=np.nan))
+        if isinstance(fusion, Conditional):
+            left.append(fusion.evidence_left(scene, prediction))
         levels.append(peaks.measure(prediction, zones.places(scene), calibration.combine))
     peaks.add(levels)
-    return calibration.joined(evidence, scores, pixels, signs), familiar.joined(strange)
+    joined = calibration.joined(evidence, scores, pixels, signs, left)
+    return joined, familiar.joined(strange)
 
 
 def usual_pixel(prediction: xr.Dataset) -> float:

@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from mmdefect.evidence import Match
 
@@ -135,6 +136,20 @@ class Updatable(Protocol):
 
     def add(self, scenes: Scenes) -> int:
         """Learn from scenes of further good parts; give how many patches were taken in."""
+        ...
+
+
+@runtime_checkable
+class Conditional(Protocol):
+    """A fusion whose word on a sensor depends on which other sensors are there.
+
+    Calibration parts had them all; how they would be judged without some has to be asked.
+    """
+
+    def evidence_left(
+        self, scene: xr.Dataset, prediction: xr.Dataset
+    ) -> dict[tuple[str, ...], NDArray[np.float64]]:
+        """Give evidence (sensor,) as `predict` would if only some sensors were there, by these."""
         ...
 
 

@@ -26,6 +26,7 @@ import numpy as np
 import xarray as xr
 
 Combine = Callable[[xr.DataArray], xr.DataArray]
+Left = dict[tuple[str, ...], np.ndarray]
 
 
 def conformal_p(score: float, calibration: np.ndarray) -> float:
@@ -109,6 +110,9 @@ class Calibration:
         The median of each part's fused map; empty where a model of old does not know.
     signs : float array (part, sensor, sign), optional
         Of each part's frames (`mmdefect.signs`); of no sign where a model of old does not know.
+    left : dict of tuple of str to float array (part, sensor), optional
+        Their evidence if only some sensors had been there, by these, where that changes what is
+        said of a sensor (`mmdefect.contracts.Conditional`).
     """
 
     sensors: tuple[str, ...]
@@ -117,7 +121,8 @@ class Calibration:
     combine: Combine
     pixels: np.ndarray = field(default_factory=lambda: np.empty(0))
     signs: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0)))
-    _fused: dict[tuple[str, ...], np.ndarray] = field(default_factory=dict, repr=False)
+    left: Left = field(default_factory=dict)
+    _fused: dict[tuple[tuple[str, ...], ...], np.ndarray] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         """Tell how many parts it rests on, sensor by sensor."""
@@ -131,6 +136,7 @@ class Calibration:
         scores: Sequence[np.ndarray],
         pixels: Sequence[float] = (),
         signs: Sequence[np.ndarray] = (),
+        left: Sequence[Left] = (),
     ) -> Self:
         """Give the calibration with further good parts.
 
@@ -142,6 +148,8 @@ class Calibration:
             The median of each part's fused map.
         signs : sequence of float array (sensor, sign)
             Of each part's frames.
+        left : sequence of dict of tuple of str to float array (sensor,)
+            Evidence if only some sensors had been there; of all parts or of none.
 
         Returns
         -------
@@ -155,27 +163,38 @@ class Calibration:
         together = np.concatenate([self.pixels, np.array(pixels, dtype=np.float64)])
         shown = [rows for rows in (self.signs, np.array(signs, dtype=np.float64)) if rows.size]
         known = np.concatenate(shown) if shown else self.signs
-        return type(self)(self.sensors, held[0], held[1], self.combine, together, known)
+        fresh = {there: np.stack([one[there] for one in left]) for there in (left or [{}])[0]}
+        if not len(evidence):
+            fresh = self.left
+        elif len(self.evidence):  # all parts tell, or none
+            fresh = {k: np.concatenate([v, fresh[k]]) for k, v in self.left.items() if k in fresh}
+        return type(self)(self.sensors, held[0], held[1], self.combine, together, known, fresh)
 
-    def fused(self, sensors: Sequence[str]) -> np.ndarray:
+    def fused(self, sensors: Sequence[str], there: Sequence[str] | None = None) -> np.ndarray:
         """Combine a subset of the sensors for every calibration part that had all of them.
 
         Parameters
         ----------
         sensors : sequence of str
+            Those that have a say.
+        there : sequence of str, optional
+            Those that the fusion saw; all when not told.
 
         Returns
         -------
         float array (part,)
         """
-        key = tuple(name for name in self.sensors if name in sensors)
-        if key not in self._fused:
+        seen, key = (
+            tuple(name for name in self.sensors if name in chosen)
+            for chosen in (self.sensors if there is None else there, sensors)
+        )
+        if (seen, key) not in self._fused:
             columns = [self.sensors.index(name) for name in key]
-            rows = self.evidence[:, columns]
+            rows = self.left.get(seen, self.evidence)[:, columns]
             rows = rows[np.isfinite(rows).all(1)]
             labelled = xr.DataArray(rows.T, dims=("sensor", "part"), coords={"sensor": list(key)})
-            self._fused[key] = self.combine(labelled).values
-        return self._fused[key]
+            self._fused[seen, key] = self.combine(labelled).values
+        return self._fused[seen, key]
 
     def usable(self, present: Sequence[str], false_alarm: float) -> tuple[str, ...]:
         """Choose the sensors that a verdict can rest on.
@@ -253,7 +272,7 @@ class Calibration:
         if len(used) < len(present):
             judged["evidence"] = judged["evidence"].where(judged["sensor"].isin(used))
             judged["image_score"] = self.combine(judged["evidence"])
-        good = self.fused(used) if used else np.empty(0)
+        good = self.fused(used, seen_in(prediction)) if used else np.empty(0)
         score = float(judged["image_score"].item())
         own = dict(zip(names, prediction["sensor_score"].values.tolist(), strict=True))
         alone = [self._alone(own[name], name, false_alarm) for name in self.sensors]
@@ -274,6 +293,24 @@ class Calibration:
         """Give the p-value and the verdict that one sensor would give alone."""
         good = self.of_sensor(sensor)
         return conformal_p(score, good), _verdict(score, conformal_threshold(good, false_alarm))
+
+
+def seen_in(prediction: xr.Dataset) -> list[str]:
+    """Name the sensors that a fusion saw, though some of them may have no say any more.
+
+    Parameters
+    ----------
+    prediction : Dataset
+
+    Returns
+    -------
+    list of str
+        Those with evidence, of a source where there are several.
+    """
+    known = prediction["evidence"].notnull()
+    if "source_evidence" in prediction:
+        known = prediction["source_evidence"].notnull().any("source")
+    return [str(name) for name in prediction["sensor"].values[known.values]]
 
 
 def _median(values: np.ndarray) -> float:

@@ -1,22 +1,16 @@
 """The cross-modal fusion: what it finds that no sensor sees alone, and what it says without it."""
 
-import sys
 from importlib import import_module
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 from crossed import PLANTED, frame, relief, scene
 
-from mmdefect import load
+from mmdefect import Inspection, load
 from mmdefect.errors import MmdefectError, SceneError, UnknownNameError
 from mmdefect.scene import new_scene
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
-
-from fusion_left import evidence_left
 
 Transformer = load("fusion", "transformer")
 Late = load("fusion", "late")
@@ -106,12 +100,49 @@ def test_what_a_source_was_doubted_by_stays_with_a_model(fitted, monkeypatch):
         Transformer.from_state(tensors, dict(told, learnt=old))
 
 
-def test_benchmarks_take_sensors_away_as_blind_ones_are(fitted):
-    banks = fitted.predict(three(8))["source_evidence"].sel(source="bank").values
-    for left, weight in evidence_left(fitted, three(8), banks):
+def test_evidence_without_sensors_is_that_of_a_part_in_which_they_are_blind(fitted):
+    told = fitted.evidence_left(three(8), fitted.predict(three(8)))
+    assert set(told) == {c for n in (1, 2) for c in combinations(SENSORS, n)}
+    for left, weight in told.items():
         absent = tuple(name for name in SENSORS if name not in left)
         blind = fitted.predict(three(8, absent=absent))["evidence"]
         np.testing.assert_allclose(weight, blind, rtol=1e-6)
+    lone = Transformer(sources=("bank",)).fit([three(0)])
+    assert lone.evidence_left(three(8), lone.predict(three(8))) == {}
+
+
+def test_a_sensor_on_a_grid_of_its_own_may_be_left_too():
+    parts = [three(seed, apart=("infrared",)) for seed in range(8)]
+    fusion = Transformer(cells=8, most_steps=5).fit(parts)
+    shown = three(30, apart=("infrared",))
+    told = fusion.evidence_left(shown, fusion.predict(shown))
+    for absent in (("infrared",), ("rgb",), ("rgb", "points"), ("points", "infrared")):
+        left = tuple(name for name in SENSORS if name not in absent)
+        blind = fusion.predict(three(30, apart=("infrared",), absent=absent))["evidence"]
+        np.testing.assert_allclose(told[left], blind, rtol=1e-6)
+
+
+def test_a_model_keeps_how_calibration_parts_are_judged_without_sensors(fitted, tmp_path):
+    made = Inspection(fitted, false_alarm=0.2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitted, "fit", lambda scenes: fitted)
+        made.fit([three(k) for k in range(8)], [three(k) for k in range(400, 405)])
+    made.save(tmp_path / "model")
+    again = Inspection.load(tmp_path / "model")
+    left = again.calibration_.left
+    assert len(left) == 6
+    for names, rows in made.calibration_.left.items():
+        np.testing.assert_array_equal(left[names], rows)
+    part = three(410, absent=("rgb",))
+    assert again.predict(part)["p_value"] == made.predict(part)["p_value"]
+    there = made.calibration_.fused(["points", "infrared"], ["points", "infrared"])
+    np.testing.assert_allclose(
+        there, [fitted.combine(row) for row in _of(left["points", "infrared"])]
+    )
+
+
+def _of(rows: np.ndarray) -> list[xr.DataArray]:
+    return [xr.DataArray(row[1:], {"sensor": list(SENSORS[1:])}, ("sensor",)) for row in rows]
 
 
 def test_evidence_of_good_parts_nobody_had_seen_is_on_one_scale(fitted):

@@ -135,6 +135,28 @@ def test_a_part_is_held_against_the_parts_that_had_the_same_sensors(calibration)
     np.testing.assert_allclose(calibration.of_sensor("rgb"), 10 * np.arange(9))
 
 
+def test_a_fusion_whose_word_depends_on_who_is_there_is_held_against_parts_judged_alike():
+    """Parts score ten times as high where points are missing; who is only not heard was seen."""
+    rows = np.stack([np.arange(9.0), 0.1 * np.arange(9)], axis=1)
+    left = {("rgb",): np.stack([10 * np.arange(9.0), np.full(9, NAN)], axis=1)}
+    empty = Calibration(("rgb", "points"), np.empty((0, 2)), np.empty((0, 2)), add)
+    told = [{("rgb",): row} for row in left[("rgb",)]]
+    held = empty.joined(rows, rows, left=told)
+    np.testing.assert_allclose(held.fused(["rgb"]), np.arange(9))
+    np.testing.assert_allclose(held.fused(["rgb"], ["rgb"]), 10 * np.arange(9))
+    lone = prediction(45.0, NAN)
+    assert held.judge(lone, 0.2)["p_value"].item() == pytest.approx(5 / 10)
+    sources = np.array([[4.5, 3.0], [1.0, 1.0]])
+    heard = prediction(4.5, NAN).assign(source_evidence=(("source", "sensor"), sources))
+    assert held.judge(heard, 0.2)["p_value"].item() == pytest.approx(5 / 10)
+    blind = heard.assign(source_evidence=heard["source_evidence"].where([True, False]))
+    assert held.judge(blind, 0.2)["p_value"].item() == pytest.approx(9 / 10)
+    more = held.joined(rows[:2], rows[:2], left=told[:2])
+    assert more.left[("rgb",)].shape == (11, 2)
+    assert held.joined(rows[:2], rows[:2]).left == {}
+    assert held.joined([], []).left is held.left
+
+
 def test_a_capture_that_lacks_a_sensor_has_the_threshold_of_those_it_has(calibration):
     both = calibration.judge(prediction(0.0, 0.75), 0.2)
     assert both["p_value"].item() == pytest.approx(8 / 9)

@@ -150,6 +150,8 @@ def content_of(learnt: Learnt) -> tuple[Content, dict[str, bytes]]:
     arrays["calibration/scores"] = learnt.calibration.scores
     arrays["calibration/pixels"] = learnt.calibration.pixels
     arrays["calibration/signs"] = learnt.calibration.signs
+    left = learnt.calibration.left
+    arrays |= {f"calibration/left/{number}": rows for number, rows in enumerate(left.values())}
     origin = learnt.origin
     parts = {"fit": origin.fit, "calibration": origin.calibration} if origin else {}
     state = {
@@ -157,6 +159,7 @@ def content_of(learnt: Learnt) -> tuple[Content, dict[str, bytes]]:
         "peaks": peaks,
         "familiar": frames,
         "sensors": list(learnt.calibration.sensors),
+        "left": [list(there) for there in left],
         "parts": parts,
     }
     return (arrays, state), weights
@@ -195,6 +198,10 @@ def load(path: Path) -> tuple[Learnt, ModelFolder]:
                 fusion.combine,
                 tensors.get("calibration/pixels", np.empty(0)),
                 tensors.get("calibration/signs", np.empty((0, 0, 0))),
+                {
+                    tuple(there): tensors[f"calibration/left/{number}"]
+                    for number, there in enumerate(state.get("left", []))
+                },
             ),
             Peaks.from_state(below(tensors, "peaks"), state["peaks"]),
             (int(facts["size"][0]), int(facts["size"][1])),

@@ -13,6 +13,7 @@ from mmdefect.explain import Finding
 from mmdefect.features._contrast import contrasts_kept
 from mmdefect.inspection import Inspection
 from mmdefect.records import record_of
+from mmdefect.verdict import seen_in
 from mmdefect.viewer.beside import GoodParts, Reader, beside
 from mmdefect.viewer.capture import MOST_BYTES, Packed, pack_capture
 from mmdefect.viewer.page import page_of
@@ -235,7 +236,9 @@ def good_scores(inspection: Inspection, prediction: xr.Dataset) -> list[float]:
     """
     there = np.isfinite(prediction["evidence"].values)
     used = [str(name) for name in prediction["sensor"].values[there]]
-    scores: list[float] = inspection.calibration_.fused(used).tolist() if used else []
+    if not used:
+        return []
+    scores: list[float] = inspection.calibration_.fused(used, seen_in(prediction)).tolist()
     return scores
 
 

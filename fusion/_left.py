@@ -1,0 +1,61 @@
+"""What a part's evidence would be if some of its sensors were missing.
+
+How well a sensor can be foretold depends on which others are there, so evidence of all sensors
+cannot be taken for that of some. Good parts that calibrate had all of them: only if they are asked
+once more, without some, is the p-value of a part that lacks these a rank among its equals.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._joint import Joint, Said
+
+_ALL_SETS = 4
+
+
+def left(
+    joint: Joint,
+    registered: Sequence[str],
+    crossed: Mapping[tuple[str, ...], NDArray[np.float64]],
+    said: NDArray[np.float64],
+) -> dict[tuple[str, ...], NDArray[np.float64]]:
+    """Give evidence (sensor,) for every set of sensors that may be left.
+
+    Parameters
+    ----------
+    joint : Joint
+    registered : sequence of str
+        The sensors that the network looks at.
+    crossed : mapping of tuple of str to float64 array (registered sensor,)
+        What it says of them when only some of them are there, by these.
+    said : float64 array (source, sensor)
+        What every source says with all sensors.
+
+    Returns
+    -------
+    dict of tuple of str to float64 array (sensor,)
+        Of all of ``joint.sensors``, NaN where one is not there.
+    """
+    names, network = joint.sensors, joint.sources.index("transformer")
+    columns = [names.index(name) for name in registered]
+    told = {}
+    for there in _sets(tuple(names)):
+        parts = np.where([name in there for name in names], said, np.nan)
+        among = tuple(name for name in registered if name in there)
+        if len(among) < len(columns):
+            parts[network] = np.nan
+            if among in crossed:
+                parts[network, columns] = crossed[among]
+        maps = np.empty((len(parts), len(names), 0, 0), dtype=np.float32)
+        told[there] = joint.weighed(Said(parts, maps, np.zeros(len(names))))[1][0]
+    return told
+
+
+def _sets(sensors: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """List the smaller sets of sensors; of more than four sensors those that lack one."""
+    least = 1 if len(sensors) <= _ALL_SETS else len(sensors) - 1
+    sizes = range(len(sensors) - 1, least - 1, -1)
+    return [chosen for size in sizes for chosen in combinations(sensors, size)]
