@@ -27,6 +27,7 @@ from mmdefect.reliability import Reliability
 from mmdefect.signs import with_signs
 from mmdefect.verdict import Calibration
 from mmdefect.weighing import weighed
+from mmdefect.withheld import again_of
 from mmdefect.zones import Zones
 
 
@@ -149,9 +150,12 @@ class Inspection:
         """
         self._check(scene)
         said, cells = self.familiar_.scored(self.fusion, scene)
-        if reliability is not None:
+        places = self.zones.places(scene)
+        if reliability is None:
+            judged = self._judge.judged(said, places)
+        else:
             said = with_signs(said, scene, self.familiar_, cells)
-        judged = (reliability or self._judge).judged(said, self.zones.places(scene))
+            judged = reliability.judged(said, places, again_of(self.fusion, scene))
         return three_way(judged, self.familiar_.why_not(scene, cells), self.refer)
 
     def reliability(self, run_length: float = 10_000, seed: int = 0) -> Reliability:
@@ -284,17 +288,13 @@ class Inspection:
     def update(self, scenes: Scenes, calibration: Scenes) -> int:
         """Take further good parts in, so that the false-alarm rate still holds.
 
-        The detectors learn from the first in such a way that no score rises
-        (`mmdefect.contracts.Updatable`): what earlier calibration parts scored is then still an
-        upper bound of what they would score now, and the rate is kept. The others join the
-        calibration, scored by what was just learnt.
+        The detectors learn from the first so that no score rises (`mmdefect.contracts.Updatable`):
+        earlier calibration scores stay upper bounds. The others join the calibration after that.
 
         Parameters
         ----------
-        scenes : Scenes
-            Good parts to learn from; may be empty.
-        calibration : Scenes
-            Other good parts; may be empty.
+        scenes, calibration : Scenes
+            Good parts to learn from, and others; either may be empty.
 
         Returns
         -------

@@ -32,6 +32,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mmdefect.judging import Judge
 from mmdefect.signs import SIGNS
+from mmdefect.withheld import Again, without
 from mmdefect.zones import Place
 
 DEFECTIVE = 0.1
@@ -256,7 +257,9 @@ class Reliability:
             for number, name in enumerate(calibration.sensors)
         }
 
-    def judged(self, prediction: xr.Dataset, places: Sequence[Place]) -> xr.Dataset:
+    def judged(
+        self, prediction: xr.Dataset, places: Sequence[Place], again: Again | None = None
+    ) -> xr.Dataset:
         """Judge the next capture.
 
         Parameters
@@ -264,6 +267,9 @@ class Reliability:
         prediction : Dataset
             Of the fusion; with the ``signs`` of its sensors where those are watched too.
         places : sequence of Place
+        again : callable, optional
+            Gives the prediction as if some sensors had measured nothing, where what is said of the
+            others depends on them.
 
         Returns
         -------
@@ -276,25 +282,34 @@ class Reliability:
         signs = {n: shown.sel(sensor=n).values.tolist() for n in self.monitors if shown is not None}
         self.pass_by({n: float(scores.sel(sensor=n).item()) for n in self.monitors}, signs)
         faults = {name: monitor.fault for name, monitor in self.monitors.items() if monitor.fault}
-        judged = self.judge.judged(_without(self, prediction, faults), places)
+        trusted = self._trusted(prediction, list(faults), again)
+        judged = self.judge.judged(trusted, places)
         there = [name for name in self.monitors if name not in faults]
-        more = [(*faults, name) for name in there] if len(there) > 1 else []
+        more = [(name,) for name in there] if len(there) > 1 else []
         fewer = [out for size in range(len(faults)) for out in combinations(faults, size)]
         verdict = judged.attrs["verdict"]
         if (verdict != "defect" and self._condemned(prediction, places, fewer)) or (
-            verdict == "good" and self._condemned(prediction, places, more)
+            verdict == "good" and self._condemned(trusted, places, more)
         ):
             verdict = "refer"
         return judged.assign_attrs(verdict=verdict, faults=faults)
+
+    def _trusted(
+        self, prediction: xr.Dataset, faults: Sequence[str], again: Again | None
+    ) -> xr.Dataset:
+        """Give what is said without named sensors; by a fusion that did not see them, if asked."""
+        if again is None or not faults:
+            return without(prediction, faults, self.judge.calibration.combine)
+        rest = again(faults)
+        return rest.assign(signs=prediction["signs"]) if "signs" in prediction else rest
 
     def _condemned(
         self, prediction: xr.Dataset, places: Sequence[Place], outs: Sequence[Sequence[str]]
     ) -> bool:
         """Tell whether a part is a defect without any of these sets of sensors."""
-        return any(
-            self.judge.judged(_without(self, prediction, out), places).attrs["verdict"] == "defect"
-            for out in outs
-        )
+        judge, combine = self.judge, self.judge.calibration.combine
+        told = (judge.judged(without(prediction, out, combine), places) for out in outs)
+        return any(one.attrs["verdict"] == "defect" for one in told)
 
     def state(self) -> dict[str, Any]:
         """Give what all monitors know, for JSON."""
@@ -331,20 +346,3 @@ class Reliability:
 
 def _number(value: float | None) -> float:
     return float("nan") if value is None else value
-
-
-def _without(
-    reliability: Reliability, prediction: xr.Dataset, sensors: Sequence[str] | Mapping[str, str]
-) -> xr.Dataset:
-    """Give a prediction as if some sensors had been absent."""
-    if not sensors:
-        return prediction
-    kept = ~prediction["sensor"].isin(list(sensors))
-    rest = prediction.copy()
-    for name in ("evidence", "evidence_map", "sensor_score", "sensor_map"):
-        rest[name] = prediction[name].where(kept)
-    combine = reliability.judge.calibration.combine
-    registered = prediction["grid"].values == prediction.attrs["reference"]
-    rest["image_score"] = combine(rest["evidence"])
-    rest["anomaly_map"] = combine(rest["evidence_map"].isel(sensor=registered))
-    return rest

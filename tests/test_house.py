@@ -96,6 +96,7 @@ FLOORS = {
     "model": 7,
     "repeatability": 2,
     "results": 7,
+    "withheld": 2,
     "reliability": 8,
     "acquire": 9,
     "ahead": 8,

@@ -122,23 +122,42 @@ def test_a_sensor_on_a_grid_of_its_own_may_be_left_too():
         np.testing.assert_allclose(told[left], blind, rtol=1e-6)
 
 
-def test_a_model_keeps_how_calibration_parts_are_judged_without_sensors(fitted, tmp_path):
+@pytest.fixture(scope="module")
+def inspected(fitted):
+    """An inspection by the fitted fusion, calibrated on five parts."""
     made = Inspection(fitted, false_alarm=0.2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fitted, "fit", lambda scenes: fitted)
-        made.fit([three(k) for k in range(8)], [three(k) for k in range(400, 405)])
-    made.save(tmp_path / "model")
+        return made.fit([three(k) for k in range(8)], [three(k) for k in range(400, 405)])
+
+
+def test_a_model_keeps_how_calibration_parts_are_judged_without_sensors(inspected, tmp_path):
+    inspected.save(tmp_path / "model")
     again = Inspection.load(tmp_path / "model")
     left = again.calibration_.left
     assert len(left) == 6
-    for names, rows in made.calibration_.left.items():
+    for names, rows in inspected.calibration_.left.items():
         np.testing.assert_array_equal(left[names], rows)
     part = three(410, absent=("rgb",))
-    assert again.predict(part)["p_value"] == made.predict(part)["p_value"]
-    there = made.calibration_.fused(["points", "infrared"], ["points", "infrared"])
-    np.testing.assert_allclose(
-        there, [fitted.combine(row) for row in _of(left["points", "infrared"])]
-    )
+    assert again.predict(part)["p_value"] == inspected.predict(part)["p_value"]
+    both = ["points", "infrared"]
+    there = inspected.calibration_.fused(both, both)
+    alike = [inspected.fusion.combine(row) for row in _of(left["points", "infrared"])]
+    np.testing.assert_allclose(there, alike)
+
+
+def test_a_named_sensor_misleads_no_other(inspected):
+    """The camera shows another part: by itself that raises what is said of the others."""
+    odd = three(420)
+    odd["rgb"].values[:] = three(9000)["rgb"].values
+    line = inspected.reliability()
+    line.monitors["rgb"].fault = "strange"
+    told, blind = inspected.predict(odd, line), inspected.predict(three(420, absent=("rgb",)))
+    assert told.attrs["faults"] == {"rgb": "strange"}
+    for key in ("p_value", "image_score", "evidence", "anomaly_map"):
+        np.testing.assert_array_equal(told[key], blind[key])
+    seen = inspected.predict(odd)["evidence"].sel(sensor=["points", "infrared"])
+    assert (seen > 2 * told["evidence"].sel(sensor=["points", "infrared"])).any()
 
 
 def _of(rows: np.ndarray) -> list[xr.DataArray]:
