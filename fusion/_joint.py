@@ -47,11 +47,14 @@ class Said(NamedTuple):
     maps : float32 array (source, sensor, y, x)
         Evidence of pixels.
     seconds : float64 array (sensor,)
+    own : (float64 array (sensor,), float32 array (sensor, y, x)), optional
+        What the sensors' own detectors score, on which no other sensor has a bearing.
     """
 
     parts: NDArray[np.float64]
     maps: NDArray[np.float32]
     seconds: NDArray[np.float64]
+    own: Weighed | None = None
 
 
 class Joint:
@@ -156,7 +159,8 @@ class Joint:
         -------
         Dataset
         """
-        own, weight = self.weighed(said)
+        joint, weight = self.weighed(said)
+        own = said.own or joint
         more: dict[str, Any] = {
             "source_evidence": (("source", "sensor"), said.parts),
             "source": (("source",), np.array(self.sources)),

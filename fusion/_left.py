@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ._joint import Joint, Said
 
-_ALL_SETS = 4
+_MOST_REGISTERED, _MOST_SENSORS = 4, 6
 
 
 def left(
@@ -42,7 +42,7 @@ def left(
     names, network = joint.sensors, joint.sources.index("transformer")
     columns = [names.index(name) for name in registered]
     told = {}
-    for there in _sets(tuple(names)):
+    for there in _sets(tuple(names), len(registered)):
         parts = np.where([name in there for name in names], said, np.nan)
         among = tuple(name for name in registered if name in there)
         if len(among) < len(columns):
@@ -54,8 +54,8 @@ def left(
     return told
 
 
-def _sets(sensors: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """List the smaller sets of sensors; of more than four sensors those that lack one."""
-    least = 1 if len(sensors) <= _ALL_SETS else len(sensors) - 1
-    sizes = range(len(sensors) - 1, least - 1, -1)
+def _sets(sensors: tuple[str, ...], registered: int) -> list[tuple[str, ...]]:
+    """List the smaller sets of sensors; those that lack one where that would be too many."""
+    every = registered <= _MOST_REGISTERED and len(sensors) <= _MOST_SENSORS
+    sizes = range(len(sensors) - 1, 0 if every else len(sensors) - 2, -1)
     return [chosen for size in sizes for chosen in combinations(sensors, size)]

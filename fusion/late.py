@@ -219,9 +219,9 @@ class Late:
         return told(scene, self.sensors, (scores, maps), weight, seconds, self.combine)
 
     def evidence(self, scene: xr.Dataset, without: int | None = None) -> tuple[np.ndarray, ...]:
-        """Give each sensor's evidence of part (sensor,) and pixels (sensor, y, x), and seconds."""
+        """Give scores and evidence, of part (sensor,) and pixels (sensor, y, x) each; seconds."""
         scores, maps, seconds = self._scored(scene, without)
-        return *self._weighed(scores, maps), seconds
+        return scores, maps, *self._weighed(scores, maps), seconds
 
     def replaced(
         self, prediction: xr.Dataset, own: Mapping[str, xr.Dataset], scene: xr.Dataset

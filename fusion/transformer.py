@@ -181,7 +181,8 @@ class Transformer:
         -------
         Dataset
             As late fusion's, with ``source_evidence`` (source, sensor) besides. A sensor's own
-            scores, ``sensor_map`` and ``sensor_score``, are the joint statistic of its sources.
+            scores, ``sensor_map`` and ``sensor_score``, are its bank's, on which no other sensor
+            has a bearing; the network's where there are no banks.
 
         Raises
         ------
@@ -327,6 +328,7 @@ class Transformer:
 
     def _said(self, scene: xr.Dataset, without: int | None) -> Said:
         """Ask the sources."""
+        own: list[np.ndarray] = []
         shape = (len(self.sources), len(self.sensors))
         parts, seconds = np.full(shape, np.nan), np.zeros(len(self.sensors))
         maps = np.full((*shape, scene.sizes["y"], scene.sizes["x"]), np.nan, dtype=np.float32)
@@ -334,7 +336,7 @@ class Transformer:
             for eye in self.crossing_.reader.extractors.values() if self.crossing_ else ():
                 stack.enter_context(eye.remembering())
             if self.late_ is not None:
-                parts[0], maps[0], spent = self.late_.evidence(scene, without)
+                *own, parts[0], maps[0], spent = self.late_.evidence(scene, without)
                 seconds += spent
             if self.crossing_ is not None:
                 started = time.perf_counter()
@@ -342,4 +344,4 @@ class Transformer:
                     index = self.sensors.index(name)
                     parts[-1, index], maps[-1, index] = said.part, said.pixels
                 seconds += (time.perf_counter() - started) / len(seconds)
-        return Said(parts, maps, seconds)
+        return Said(parts, maps, seconds, (own[0], own[1]) if own else None)

@@ -77,6 +77,8 @@ def _sensor(prediction: xr.Dataset, name: str) -> Row:
         "verdict": str(prediction["sensor_verdict"].sel(sensor=name).item()),
         "seconds": float(prediction["seconds"].sel(sensor=name).item()),
     }
+    if "watched" in prediction:
+        told["watched"] = plain(prediction["watched"].sel(sensor=name).item())
     if "signs" in prediction:
         told["signs"] = [plain(value) for value in prediction["signs"].sel(sensor=name).values]
     return told

@@ -292,13 +292,14 @@ class Reliability:
             verdict == "good" and self._condemned(trusted, places, more)
         ):
             verdict = "refer"
-        return judged.assign_attrs(verdict=verdict, faults=faults)
+        watched = judged.assign(watched=scores)
+        return watched.assign_attrs(verdict=verdict, faults=faults)
 
     def _trusted(
         self, prediction: xr.Dataset, faults: Sequence[str], again: Again | None
     ) -> xr.Dataset:
         """Give what is said without named sensors; by a fusion that did not see them, if asked."""
-        if again is None or not faults:
+        if again is None or not faults or not self.judge.calibration.left:
             return without(prediction, faults, self.judge.calibration.combine)
         rest = again(faults)
         return rest.assign(signs=prediction["signs"]) if "signs" in prediction else rest

@@ -8,9 +8,9 @@
 * Below 1/(n + 1) no rate can be promised; then the verdict is ``refer`` and there is no
   threshold.
 * A capture that lacks a sensor is held against the calibration parts' score from the sensors it
-  does have: the guarantee holds for every subset, without refitting, as long as what one sensor
-  says does not depend on which others are there. With the transformer it does, and without a
-  sensor the rate is kept only as well as its scales for that subset are.
+  does have: the guarantee holds for every subset, without refitting. Where what is said of one
+  sensor depends on which others are there (`mmdefect.contracts.Conditional`), the calibration
+  parts are asked once more without them.
 
 References
 ----------

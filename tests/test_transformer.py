@@ -59,9 +59,14 @@ def test_a_prediction_names_its_sources_and_rests_on_both(fitted):
     assert told["source_evidence"].dims == ("source", "sensor")
     assert told["source"].values.tolist() == ["bank", "transformer"]
     both = told["source_evidence"].values
-    joined = np.maximum(both[0], both[1] - np.log(10))
-    np.testing.assert_allclose(told["sensor_score"], joined, rtol=1e-6)
+    floor = np.maximum(both[0], both[1] - np.log(10))
+    joint = [
+        fitted.joint_.parts[name].evidence(own) for name, own in zip(SENSORS, floor, strict=True)
+    ]
+    np.testing.assert_allclose(told["evidence"], joint, rtol=1e-5)
     bank = fitted.late_.predict(three(200))
+    for key in ("sensor_score", "sensor_map"):
+        np.testing.assert_array_equal(told[key], bank[key])
     np.testing.assert_array_equal(both[0], bank["evidence"])
     assert (told["seconds"] > bank["seconds"] * 0).all()
 
@@ -152,8 +157,10 @@ def test_a_named_sensor_misleads_no_other(inspected):
     odd["rgb"].values[:] = three(9000)["rgb"].values
     line = inspected.reliability()
     line.monitors["rgb"].fault = "strange"
+    alone = inspected.fusion.late_.predict(odd)["sensor_score"]
     told, blind = inspected.predict(odd, line), inspected.predict(three(420, absent=("rgb",)))
     assert told.attrs["faults"] == {"rgb": "strange"}
+    np.testing.assert_array_equal(told["watched"], alone)  # which no other sensor misleads
     for key in ("p_value", "image_score", "evidence", "anomaly_map"):
         np.testing.assert_array_equal(told[key], blind[key])
     seen = inspected.predict(odd)["evidence"].sel(sensor=["points", "infrared"])

@@ -106,7 +106,8 @@ class Watch:
             if self._reliability is not None and row.get("sensors"):
                 own = row["sensors"]
                 signs = {name: sensor.get("signs", ()) for name, sensor in own.items()}
-                self._reliability.pass_by({n: s["score"] for n, s in own.items()}, signs)
+                scores = {name: s.get("watched", s["score"]) for name, s in own.items()}
+                self._reliability.pass_by(scores, signs)
 
     def __len__(self) -> int:
         """Count the captures that have their verdict."""
