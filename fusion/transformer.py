@@ -207,8 +207,9 @@ class Transformer:
         Returns
         -------
         dict of tuple of str to float64 array (sensor,)
-            By the sensors that are there: every set of up to four sensors, of more those that
-            lack one; NaN for the others. Empty without a network.
+            By the sensors that are there, NaN for the others: every smaller set where four sensors
+            at most are registered and six are there in all, else those that lack one. Empty without
+            a network.
         """
         if self.crossing_ is None:
             return {}
