@@ -122,28 +122,30 @@ class Joint:
         scales = scales_of({name: parts.learnt(False) for name, parts in held.items()}, heavy)
         return cls(sensors, sources, scales.parts, scales.pixels, scales.correlation, DOUBTS)
 
-    def weighed(self, said: Said) -> tuple[Weighed, Weighed]:
-        """Join the sources, and bring what they say jointly to the scale.
+    def parts_weighed(self, parts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Join what the sources say of a part, and bring it to the scale.
 
         Parameters
         ----------
-        said : Said
+        parts : float64 array (source, sensor)
+            Evidence; NaN where a source has none.
 
         Returns
         -------
-        own : (float64 array (sensor,), float32 array (sensor, y, x))
-            The joint statistic of the part and of pixels.
-        weight : (float64 array (sensor,), float32 array (sensor, y, x))
-            Its evidence. Where only one source had its say, that source's own.
+        float64 array (sensor,)
+            Evidence. Where only one source had its say, that source's own.
         """
-        scores, several = _floor(said.parts, list(self.doubts.values()))
-        pixels, twice = _norm(said.maps)
-        evidence, maps = scores.copy(), pixels.copy()
+        return self._weighed(*_floor(parts, list(self.doubts.values())), self.parts)
+
+    def _weighed(
+        self, joint: NDArray[Any], several: NDArray[np.bool_], scales: Mapping[str, Scale]
+    ) -> NDArray[Any]:
+        """Bring a joint statistic (sensor, …) to the scale, where several sources had their say."""
+        evidence = joint.copy()
         for index, name in enumerate(self.sensors if len(self.sources) > 1 else ()):
-            if several[index]:
-                evidence[index] = self.parts[name].evidence(evidence[index])
-            np.copyto(maps[index], self.pixels[name].evidence(maps[index]), where=twice[index])
-        return (scores, pixels), (evidence, maps)
+            own = evidence[index, ...]
+            np.copyto(own, scales[name].evidence(own), where=several[index])
+        return evidence
 
     def prediction(self, scene: xr.Dataset, said: Said, rule: str) -> xr.Dataset:
         """Make the prediction of what the sources say.
@@ -159,8 +161,13 @@ class Joint:
         -------
         Dataset
         """
-        joint, weight = self.weighed(said)
-        own = said.own or joint
+        scores, several = _floor(said.parts, list(self.doubts.values()))
+        pixels, twice = _norm(said.maps)
+        own = said.own or (scores, pixels)
+        weight = (
+            self._weighed(scores, several, self.parts),
+            self._weighed(pixels, twice, self.pixels),
+        )
         more: dict[str, Any] = {
             "source_evidence": (("source", "sensor"), said.parts),
             "source": (("source",), np.array(self.sources)),

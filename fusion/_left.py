@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from ._joint import Joint, Said
+from ._joint import Joint
 
 _MOST_REGISTERED, _MOST_SENSORS = 4, 6
 
@@ -49,8 +49,7 @@ def left(
             parts[network] = np.nan
             if among in crossed:
                 parts[network, columns] = crossed[among]
-        maps = np.empty((len(parts), len(names), 0, 0), dtype=np.float32)
-        told[there] = joint.weighed(Said(parts, maps, np.zeros(len(names))))[1][0]
+        told[there] = joint.parts_weighed(parts)
     return told
 
 

@@ -27,6 +27,8 @@ _KNOTS = 128
 _STEPS = 1024
 _HEAVIEST = 0.5
 _PRIOR_EXCESSES = 10.0
+_LEAST_SPAN = 1e-290
+"""Knots this near to each other are gone through one by one: steps a unit would overflow."""
 
 
 class Scale:
@@ -156,7 +158,8 @@ def _climb(
 ) -> None:
     """Go from scores to evidence: linearly between knots, by the tail beyond the last."""
     last, low = len(knots) - 1, knots[0]
-    steps = (len(begin) - 1) / (knots[last] - low) if last else 0.0
+    span = knots[last] - low
+    steps = (len(begin) - 1) / span if span > _LEAST_SPAN else 0.0
     for place in range(len(scores)):
         score = np.float64(scores[place])
         if score <= low:
@@ -170,5 +173,5 @@ def _climb(
                 k -= 1
             while knots[k + 1] <= score:
                 k += 1
-            slope = (evidence[k + 1] - evidence[k]) / (knots[k + 1] - knots[k])
-            found[place] = evidence[k] + slope * (score - knots[k])
+            share = (score - knots[k]) / (knots[k + 1] - knots[k])
+            found[place] = evidence[k] + share * (evidence[k + 1] - evidence[k])

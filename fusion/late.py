@@ -218,7 +218,7 @@ class Late:
         weight = self._weighed(scores, maps)
         return told(scene, self.sensors, (scores, maps), weight, seconds, self.combine)
 
-    def evidence(self, scene: xr.Dataset, without: int | None = None) -> tuple[np.ndarray, ...]:
+    def scores_and_evidence(self, scene: xr.Dataset, without: int | None) -> tuple[np.ndarray, ...]:
         """Give scores and evidence, of part (sensor,) and pixels (sensor, y, x) each; seconds."""
         scores, maps, seconds = self._scored(scene, without)
         return scores, maps, *self._weighed(scores, maps), seconds

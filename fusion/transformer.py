@@ -337,7 +337,7 @@ class Transformer:
             for eye in self.crossing_.reader.extractors.values() if self.crossing_ else ():
                 stack.enter_context(eye.remembering())
             if self.late_ is not None:
-                *own, parts[0], maps[0], spent = self.late_.evidence(scene, without)
+                *own, parts[0], maps[0], spent = self.late_.scores_and_evidence(scene, without)
                 seconds += spent
             if self.crossing_ is not None:
                 started = time.perf_counter()

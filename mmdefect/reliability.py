@@ -268,8 +268,8 @@ class Reliability:
             Of the fusion; with the ``signs`` of its sensors where those are watched too.
         places : sequence of Place
         again : callable, optional
-            Gives the prediction as if some sensors had measured nothing, where what is said of the
-            others depends on them.
+            Gives the prediction as if some sensors had measured nothing; asked where what is said
+            of the others depends on them.
 
         Returns
         -------

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import xarray as xr
 
-from mmdefect.contracts import Conditional, Fusion
+from mmdefect.contracts import Fusion
 from mmdefect.verdict import Combine
 
 Again = Callable[[Sequence[str]], xr.Dataset]
@@ -54,8 +54,8 @@ def without(prediction: xr.Dataset, sensors: Collection[str], combine: Combine) 
     return rest
 
 
-def again_of(fusion: Fusion, scene: xr.Dataset) -> Again | None:
-    """Tell how to ask a fusion without some sensors; None where that changes nothing it says.
+def again_of(fusion: Fusion, scene: xr.Dataset) -> Again:
+    """Give what asks a fusion of a scene without some of its sensors.
 
     Parameters
     ----------
@@ -64,8 +64,6 @@ def again_of(fusion: Fusion, scene: xr.Dataset) -> Again | None:
 
     Returns
     -------
-    callable or None
+    callable
     """
-    if not isinstance(fusion, Conditional):
-        return None
     return lambda gone: fusion.predict(without_sensors(scene, gone))

@@ -44,6 +44,16 @@ def test_a_scale_is_monotone_and_starts_at_zero(good, scores, tail):
     assert np.isnan(scale.evidence([NAN, 0.0])).tolist() == [True, False]
 
 
+@pytest.mark.parametrize("spread", [5e-324, 2.2e-309, 1e-300, 1e-280])
+def test_scores_that_hardly_differ_have_evidence_too(spread):
+    """A unit holds more steps of them than a number can tell."""
+    scale = Scale(0.2).fit([0.0, 0.0, -spread])
+    evidence = scale.evidence([-2 * spread, -spread, -0.5 * spread, 0.0, 1.0])
+    assert np.isfinite(evidence).all()
+    assert (np.diff(evidence) >= 0).all()
+    assert evidence[1] == 0 < evidence[3]
+
+
 def test_evidence_of_exponential_scores_is_minus_log_p():
     rng = np.random.default_rng(0)
     scale = Scale(0.2).fit(rng.exponential(3.0, size=4000))
